@@ -1,0 +1,44 @@
+# Everything a newcomer needs: `make demo`, `make test`. Needs Python 3.11 and make alone.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := aio_tune tests benchmarks
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check format lock clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+# The stamp is newer than the lock file exactly when the environment matches it, so a second run starts at once.
+$(VENV)/.stamp: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: $(VENV)/.stamp  ## install the locked packages into .venv
+
+demo: setup  ## the whole way on simulated cohorts, in a few minutes
+	$(BIN)/aio-tune demo
+
+test: setup  ## every test
+	$(BIN)/python -m pytest
+
+test-fast: setup  ## the tests that need no cluster, server or training
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup  ## style, types, layers
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## put the sources in the agreed form
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lock:  ## renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache build *.egg-info

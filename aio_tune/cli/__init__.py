@@ -1,0 +1,56 @@
+"""The command line: one function per command, and the only room that prints or exits.
+
+Exit status: 0 done, 1 the work failed (one line says what and what to do next), 2 bad usage.
+"""
+
+import sys
+
+import typer
+
+from aio_tune.cli import data, demo, models, searching
+from aio_tune.errors import AioTuneError
+
+app = typer.Typer(
+    name="aio-tune",
+    help="Hyperparameter search for networks that read clinical labels from RNA-seq profiles drawn as pictures.",
+    epilog="--debug, anywhere on the line, shows the traceback of a failure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("demo")(demo.demo)
+app.command("simulate")(data.simulate)
+app.command("prepare")(data.prepare)
+app.command("describe")(data.describe)
+app.command("search")(searching.search)
+app.command("leaderboard")(searching.leaderboard)
+app.command("models")(models.models)
+app.command("promote")(models.promote)
+app.command("evaluate")(models.evaluate)
+app.command("predict")(models.predict)
+app.command("ui")(models.ui)
+
+
+def main() -> None:
+    """Run one command; the entry point of ``aio-tune``."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(args=arguments)
+    except (AioTuneError, OSError) as error:
+        if debug:
+            raise
+        print(f"aio-tune: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("aio-tune: interrupted.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,114 @@
+"""What the commands share: options, tables, numbers in the field's own form."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aio_tune.config import Home
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home", envvar="AIO_TUNE_HOME", help="Folder that holds all your searches leave.", show_default=True
+    ),
+]
+TrackingOption = Annotated[
+    str, typer.Option("--tracking-uri", help="MLflow server. Default: one SQLite file in the home folder.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, for machines.")]
+
+DEFAULT_HOME = Path("aio_home")
+WIDEST = 1000
+
+
+def home_of(path: Path) -> Home:
+    """The home folder, as an absolute path: workers and servers have working folders of their own."""
+    return Home(path.resolve())
+
+
+def store_uri(tracking_uri: str, home: Home) -> str:
+    """The MLflow store to use: the one asked for, else the home folder's own."""
+    from aio_tune.tracking import tracking_uri as uri_of
+
+    return tracking_uri or uri_of(home)
+
+
+def say(line: str = "") -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def say_json(value: Any) -> None:
+    """Print ``value`` as strict JSON: what is undefined is null."""
+    print(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: in colour on a terminal, as aligned plain text elsewhere."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*[_cell(value) for value in row])
+    if not console.is_terminal:
+        # Into a file or a pipe a table is as wide as it needs to be, not as wide as a terminal that is not there.
+        console.width = WIDEST
+    console.print(table)
+
+
+def mean_sd(value: tuple[float | None, float | None] | None) -> str:
+    """``.821 ± .023``, as the field writes it."""
+    if value is None or value[0] is None or math.isnan(value[0]):
+        return "-"
+    mean, sd = value
+    return number(mean) if sd is None or math.isnan(sd) else f"{number(mean)} ± {number(sd)}"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, a dash where there is no number."""
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def interval(value: tuple[float, float, float]) -> str:
+    """``.821 [.790, .850]``: value, lower and upper bound."""
+    return f"{number(value[0])} [{number(value[1])}, {number(value[2])}]"
+
+
+def duration(seconds: float) -> str:
+    """``2m10s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def command_line(*words: object) -> str:
+    """A command as the user can paste it."""
+    return shlex.join(str(word) for word in words)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return number(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,153 @@
+"""Commands about cohort files and datasets: simulate, prepare, describe."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aio_tune.cli.console import JsonOption, command_line, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from aio_tune.dataset import AioDataset
+
+
+def simulate(
+    directory: Annotated[Path, typer.Argument(help="New folder for the files.")],
+    samples: Annotated[int, typer.Option(help="Patients of the first cohort; the others have fewer.", min=60)] = 300,
+    genes: Annotated[int, typer.Option(help="Genes.", min=64)] = 1024,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+) -> None:
+    """Write GEO-format files of three simulated cohorts.
+
+    Example: aio-tune simulate sim --samples 300 --genes 1024
+    """
+    from aio_tune.cohorts import simulate as write_simulation
+
+    write_simulation(directory, samples=samples, genes=genes, seed=seed)
+    say(f"Simulated cohorts GSE96058, GSE81538 and GSE163882 are in {directory} (no real patient is in them).")
+    say(f"Next: {command_line('aio-tune', 'prepare', directory, '--out', 'dataset')}")
+
+
+def prepare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of cohort files.")],
+    out: Annotated[Path, typer.Option(help="New dataset folder.")],
+    genes: Annotated[int, typer.Option(help="At most this many genes, in genomic order.", min=1)] = 16_384,
+    annotation: Annotated[
+        Path | None, typer.Option(help="Gene positions, TSV or GTF. Default: found in the folders.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
+) -> None:
+    """Turn cohort files into an AIO dataset.
+
+    Example: aio-tune prepare geo/gse96058 geo/gse81538 --out dataset
+    """
+    dataset = prepare_dataset(folders, out, genes=genes, annotation=annotation, overwrite=overwrite)
+    for note in notes_of(dataset):
+        say(f"note: {note}")
+    profiles = sum(cohort.samples for cohort in dataset.manifest.cohorts)
+    names = ", ".join(dataset.cohort_names)
+    say(f"{out}: {profiles:,} profiles x {len(dataset.genes):,} genes, cohorts {names}.")
+    say(f"Next: {command_line('aio-tune', 'describe', out)}")
+
+
+def prepare_dataset(
+    folders: list[Path], out: Path, *, genes: int, annotation: Path | None, overwrite: bool = False
+) -> "AioDataset":
+    """Read the cohorts of ``folders``, bring them to common genes and scale, and write the dataset."""
+    from aio_tune.cohorts import assemble, find_positions, read_folder, read_positions
+    from aio_tune.dataset import check_target, write_dataset
+
+    check_target(out, overwrite)
+    cohorts = [cohort for folder in folders for cohort in read_folder(folder)]
+    positions = read_positions(annotation or find_positions(folders))
+    return write_dataset(assemble(cohorts, positions, genes), out, n_genes=genes, overwrite=overwrite)
+
+
+def describe(
+    dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="An AIO dataset.")],
+    images: Annotated[Path | None, typer.Option(help="Draw the AIOs of two patients of each class here.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check every checksum first.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Table 1 of the cohorts, their genes, and how alike they are.
+
+    Example: aio-tune describe dataset --images pictures
+    """
+    from aio_tune.dataset import open_dataset
+
+    dataset = open_dataset(dataset_path, verify=verify)
+    if as_json:
+        say_json({"table_one": _table_one(dataset), "genes": len(dataset.genes), "correlation": _correlation(dataset)})
+    else:
+        _print_description(dataset)
+    if images:
+        for path in draw_images(dataset, images):
+            say(f"picture: {path}")
+
+
+def _table_one(dataset: "AioDataset") -> dict[str, dict[str, dict[str, dict[str, int]]]]:
+    return {
+        cohort.name: {"subjects": cohort.table_one.subjects, "profiled": cohort.table_one.profiled}
+        for cohort in dataset.manifest.cohorts
+    }
+
+
+def _print_description(dataset: "AioDataset") -> None:
+    from aio_tune.tasks import TASKS
+
+    cohorts = dataset.manifest.cohorts
+    columns = ["", *[f"{cohort.name}{' (simulated)' if cohort.simulated else ''}" for cohort in cohorts]]
+    rows = [["all", *[f"{cohort.subjects:,} / {cohort.samples:,}" for cohort in cohorts]]]
+    tables = [cohort.table_one for cohort in cohorts]
+    for task in TASKS.values():
+        for name in (*task.classes, "missing"):
+            counts = [(table.subjects[task.name][name], table.profiled[task.name][name]) for table in tables]
+            rows.append([f"{task.title}: {name}", *[f"{subjects:,} / {profiled:,}" for subjects, profiled in counts]])
+    say_table("Table 1: subjects of the clinical table / those with a profile", columns, rows)
+    manifest = dataset.manifest
+    say(f"Genes: {len(dataset.genes):,}, {dataset.genes[0]} to {dataset.genes[-1]} in genomic order; {manifest.unit}.")
+    for reason, count in manifest.dropped.items():
+        say(f"  left out, {reason}: {count:,}")
+    for pair, value in _correlation(dataset).items():
+        say(f"Pearson R of gene means, {pair}: {value:.3f}")
+    for note in notes_of(dataset):
+        say(f"note: {note}")
+
+
+def notes_of(dataset: "AioDataset") -> list[str]:
+    """What the readers had to tell, each thing once: cohorts read from the same files share some of it."""
+    return list(dict.fromkeys(note for cohort in dataset.manifest.cohorts for note in cohort.notes))
+
+
+def _correlation(dataset: "AioDataset") -> dict[str, float]:
+    """Pearson R of the genes' mean expression for each pair of cohorts."""
+    from itertools import combinations
+
+    import numpy as np
+
+    means = {name: dataset.matrix((name,)).mean(axis=0, dtype=np.float64) for name in dataset.cohort_names}
+    return {f"{a} to {b}": float(np.corrcoef(means[a], means[b])[0, 1]) for a, b in combinations(means, 2)}
+
+
+def draw_images(dataset: "AioDataset", folder: Path, per_class: int = 2) -> list[Path]:
+    """Draw the AIOs of some patients of each class of each task, min-max scaled as in the paper; returns the files."""
+    from aio_tune.figures import aio_figure, save_png
+    from aio_tune.preprocess import Preprocessor
+    from aio_tune.tasks import TASKS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    first = (dataset.cohort_names[0],)
+    samples, matrix = dataset.samples(first), dataset.matrix(first)
+    preprocessor = Preprocessor.fit("minmax", "square", matrix, seed=0)
+    paths = []
+    for task in TASKS.values():
+        chosen = [
+            row for name in task.classes for row in samples.index[samples[task.name] == name][:per_class].tolist()
+        ]
+        if not chosen:
+            continue
+        titles = [f"{samples['sample_id'][row]}: {samples[task.name][row]}" for row in chosen]
+        path = folder / f"aio_{task.name}.png"
+        save_png(aio_figure(preprocessor.transform(matrix[chosen]), titles), path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,210 @@
+"""Commands about registered models: models, promote, evaluate, predict, ui."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aio_tune.cli.console import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    TrackingOption,
+    home_of,
+    interval,
+    mean_sd,
+    number,
+    say,
+    say_json,
+    say_table,
+    store_uri,
+)
+from aio_tune.errors import CohortError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from aio_tune.evaluation import Evaluation
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL@ALIAS", help="E.g. aio-ki67-ensemble@evaluation.")]
+
+
+def models(tracking_uri: TrackingOption = "", home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the registered models, their newest versions and aliases.
+
+    Example: aio-tune models
+    """
+    from aio_tune.tracking import list_models
+
+    found = list_models(store_uri(tracking_uri, home_of(home)))
+    if as_json:
+        say_json([asdict(model) for model in found])
+    elif not found:
+        say("No model is registered here yet; `aio-tune search` registers the best trial's.")
+    else:
+        rows = []
+        for model in found:
+            newest = model.versions[0]
+            aliases = ", ".join(f"@{alias} -> {version}" for alias, version in model.aliases.items())
+            auc = (newest.metrics.get("cv_auc_mean"), newest.metrics.get("cv_auc_sd"))
+            rows.append([model.name, newest.version, newest.tags.get("aio.search", ""), mean_sd(auc), aliases or "-"])
+        say_table("registered models", ["model", "newest", "search", "CV auc", "aliases"], rows)
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="A registered model, e.g. aio-ki67-ensemble.")],
+    to: Annotated[str, typer.Option(help="candidate, evaluation or champion.")],
+    version: Annotated[int | None, typer.Option(help="Default: the newest.", min=1)] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option(help='A bound on a cross-validated mean, e.g. "auc>=0.80"; may be repeated.')
+    ] = None,
+    why: Annotated[str, typer.Option(help="The reason, for the audit trail.")] = "",
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Move an alias to a model's version, if it passes the gates.
+
+    Example: aio-tune promote aio-ki67-ensemble --to evaluation --gate "auc>=0.80"
+    """
+    from aio_tune.tracking import promote as move_alias
+
+    uri = store_uri(tracking_uri, home_of(home))
+    promotion = move_alias(uri, model, version, to, gates=gate or [], why=why)
+    if as_json:
+        say_json(asdict(promotion))
+        return
+    for check in promotion.checks:
+        say(f"gate passed: {check.gate} ({check.metric} = {number(check.value)})")
+    former = f" (was version {promotion.previous})" if promotion.previous else ""
+    say(f"{promotion.model} version {promotion.version} is now @{promotion.alias}{former}.")
+
+
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[Path, typer.Option(help="An AIO dataset.")],
+    cohort: Annotated[str, typer.Option(help="A cohort of it that the model never saw.")],
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Test a promoted model on a cohort that its search never saw.
+
+    Example: aio-tune evaluate aio-ki67-ensemble@evaluation --data dataset --cohort GSE81538
+    """
+    from aio_tune.dataset import open_dataset
+    from aio_tune.evaluation import evaluate as test
+    from aio_tune.models.ensemble import Ensemble
+    from aio_tune.tracking import log_evaluation, resolve
+    from aio_tune.training import configure_backend
+
+    uri = store_uri(tracking_uri, home_of(home))
+    dataset = open_dataset(data)
+    resolved = resolve(uri, model)
+    configure_backend(threads=os.cpu_count() or 1)
+    evaluation = test(Ensemble.load(resolved.folder), dataset, cohort)
+    name = f"{resolved.name} version {resolved.version}"
+    log_evaluation(
+        uri, resolved, cohort, evaluation.flat_metrics(), tables={"calls": evaluation.calls},
+        figures=_figures(name, evaluation), tags={"aio.dataset": evaluation.dataset},
+    )  # fmt: skip
+    if as_json:
+        say_json(evaluation.as_dict())
+    else:
+        print_evaluation(name, evaluation)
+
+
+def _figures(name: str, evaluation: "Evaluation") -> "dict[str, Figure]":
+    import numpy as np
+
+    from aio_tune.figures import confusion_figure, roc_figure
+    from aio_tune.metrics import roc_points
+
+    title = f"{name} on {evaluation.cohort}"
+    classes = list(enumerate(evaluation.classes))[1 if len(evaluation.classes) == 2 else 0 :]
+    curves = {}
+    for i, label in classes:
+        truth = (evaluation.labels == i).astype(np.int64)
+        if 0 < truth.sum() < len(truth):  # there is no curve of a class that all or none belong to
+            curves[label] = roc_points(truth, evaluation.probabilities[:, i])
+    figures = {"confusion": confusion_figure(evaluation.confusion, evaluation.classes, title)}
+    return {**figures, "roc": roc_figure(curves, title)} if curves else figures
+
+
+def print_evaluation(model: str, evaluation: "Evaluation") -> None:
+    """Fold-wise and ensemble figures beside the majority class and the baseline."""
+    metrics = [m for m in ("accuracy", "auc", "precision", "recall", "f1") if m in evaluation.ensemble]
+    counts = ", ".join(f"{name} {count}" for name, count in evaluation.class_counts.items())
+    simulated = " (simulated)" if evaluation.simulated else ""
+
+    rows = [
+        ["fold networks, mean ± sd", *[mean_sd(evaluation.folds[m]) for m in metrics]],
+        ["ensemble [95 % interval]", *[interval(evaluation.ensemble[m]) for m in metrics]],
+        [f"majority class ({evaluation.majority_class})", *[number(evaluation.majority[m]) for m in metrics]],
+    ]
+    if evaluation.baseline is not None:
+        bounds = evaluation.baseline_intervals or {}
+        values = [interval((evaluation.baseline[m], *bounds[m])) for m in metrics]
+        rows.append(["PCA + logistic regression", *values])
+    title = f"{model} on {evaluation.cohort}{simulated}, {evaluation.task}: {evaluation.n} samples ({counts})"
+    say_table(title, ["", *metrics], rows)
+    if evaluation.n_unlabelled:
+        say(f"{evaluation.n_unlabelled} samples without a known label are not counted.")
+    if evaluation.missing_genes:
+        say(f"{len(evaluation.missing_genes)} genes of the model are missing; its training means stand in for them.")
+    say(evaluation.baseline_note)
+    if evaluation.n < 50:
+        say(f"{evaluation.n} samples are few: go by the intervals.")
+
+
+def predict(
+    model: ModelArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Expression by gene symbol: CSV, TSV or Parquet.")],
+    out: Annotated[Path, typer.Option(help="The calls, e.g. calls.csv.")],
+    unit: Annotated[
+        str, typer.Option(help='"TPM", "FPKM", "log2(TPM+1)" or "log2(FPKM+0.1)". Default: told by the values.')
+    ] = "",
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Call every sample of a file: one row per sample, probabilities and call.
+
+    Example: aio-tune predict aio-ki67-ensemble@champion new_patients.csv --unit TPM --out calls.csv
+    """
+    from aio_tune.cohorts import Unit
+    from aio_tune.evaluation import predict_file, write_calls
+    from aio_tune.models.ensemble import Ensemble
+    from aio_tune.tracking import resolve
+    from aio_tune.training import configure_backend
+
+    units = [known.value for known in Unit]
+    if unit and unit not in units:
+        raise CohortError(f"Expected a unit, one of {', '.join(units)}. Received {unit!r}.")
+    resolved = resolve(store_uri(tracking_uri, home_of(home)), model)
+    configure_backend(threads=os.cpu_count() or 1)
+    calls = predict_file(Ensemble.load(resolved.folder), file, Unit(unit) if unit else None)
+    write_calls(calls, out)
+    counts = ", ".join(f"{call} {count}" for call, count in calls["call"].value_counts().sort_index().items())
+    say(f"{out}: {len(calls)} samples called by {resolved.name} version {resolved.version} ({counts}).")
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000,
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Start the MLflow UI on the project's store, for this machine alone.
+
+    Example: aio-tune ui --port 5000
+    """
+    from aio_tune.tracking import ensure_store, ui_command, ui_environment
+
+    uri = store_uri(tracking_uri, home_of(home))
+    if not tracking_uri:
+        ensure_store(uri, None, "Default")
+    say(f"MLflow UI on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    command = ui_command(uri, port)
+    # In place of this process: Ctrl-C, and whoever stops us, then reach the server itself.
+    os.execve(command[0], command, {**os.environ, **ui_environment()})  # noqa: S606  (no shell is the point)

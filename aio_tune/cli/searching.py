@@ -1,0 +1,255 @@
+"""Commands about searches: search, leaderboard."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aio_tune.cli.console import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    TrackingOption,
+    command_line,
+    duration,
+    home_of,
+    mean_sd,
+    number,
+    say,
+    say_json,
+    say_table,
+    store_uri,
+)
+from aio_tune.errors import SearchError
+
+if TYPE_CHECKING:
+    from aio_tune.config import Home
+    from aio_tune.search.state import SearchState
+
+
+def search(
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="Search space, e.g. search_spaces/ki67.yaml.")],
+    data: Annotated[Path, typer.Option(help="An AIO dataset.")],
+    name: Annotated[str, typer.Option(help="The search's name. Default: the space's, numbered.")] = "",
+    trials: Annotated[int | None, typer.Option(help="How many trials; overrides the space file.", min=1)] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the space file.")
+    ] = None,
+    address: Annotated[str, typer.Option(help="Address of a Ray cluster. Default: this machine alone.")] = "local",
+    tracking_uri: TrackingOption = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that was interrupted.")] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the best network by cross-validation.
+
+    Example: aio-tune search search_spaces/ki67.yaml --data dataset --trials 8
+    """
+    from aio_tune.search.leaderboard import leaderboard as rows_of
+
+    chosen = [*(overrides or []), *([f"trials={trials}"] if trials is not None else [])]
+    name = name or default_name(home_of(home), space.stem, resume)
+    again = ["aio-tune", "search", space, "--data", data, "--name", name]
+    for override in chosen:
+        again += ["--set", override]
+    again += ["--address", address] if address != "local" else []
+    again += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    again += ["--home", home] if home != DEFAULT_HOME else []
+    state = search_and_register(
+        space, chosen, data, home_of(home), name, address=address, tracking_uri=tracking_uri, resume=resume,
+        resume_command=command_line(*again, "--resume"), quiet=as_json,
+    )  # fmt: skip
+    if as_json:
+        say_json({"name": name, "registered": state.registered, "trials": rows_of(state)})
+
+
+def default_name(home: "Home", stem: str, resume: bool) -> str:
+    """A new name made from the space file's; or, to resume, the newest of these whose search has not ended."""
+    from aio_tune.search.leaderboard import read_state, search_names
+
+    names = [n for n in search_names(home) if n == stem or n.removeprefix(f"{stem}-").isdigit()]
+    if resume:
+        open_ones = [n for n in names if not read_state(home, n).registered]
+        if not open_ones:
+            raise SearchError(
+                f"Expected an unfinished search called {stem} in {home.path}. Received --resume, and found none.",
+                "Name it with --name.",
+            )
+        return open_ones[-1]
+    return stem if stem not in names else f"{stem}-{1 + len(names)}"
+
+
+def search_and_register(
+    space: Path,
+    overrides: list[str],
+    data: Path,
+    home: "Home",
+    name: str,
+    *,
+    address: str = "local",
+    tracking_uri: str = "",
+    resume: bool = False,
+    resume_command: str,
+    quiet: bool = False,
+) -> "SearchState":
+    """Run a search with its MLflow mirror, register the winner, and show it beside the baselines.
+
+    Raises:
+        SearchError: the search was interrupted (the message holds the command to resume), or no trial was complete.
+    """
+    from aio_tune.cli.progress import SearchView
+    from aio_tune.dataset import open_dataset
+    from aio_tune.search.finish import register_winner
+    from aio_tune.search.run import check_name, run_search
+    from aio_tune.search_space import load_space
+    from aio_tune.tracking import Mirror, ensure_store
+
+    spec = load_space(space, overrides)
+    dataset = open_dataset(data)
+    check_name(home.run(name), resume)
+    uri = store_uri(tracking_uri, home)
+    if not quiet:
+        say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
+            f"rungs {' -> '.join(f'{folds} folds x {epoch} epochs' for folds, epoch in spec.rungs)}")  # fmt: skip
+        say(f"to resume, should it be interrupted: {resume_command}")
+    view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
+    home.run(name).path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not resume:
+        # As given: the ledger holds what became of it, the copy what the user wrote.
+        shutil.copyfile(space, home.run(name).space)
+    # Before any trial starts, so that a store that does not work costs nothing.
+    ensure_store(uri, None, experiment := f"aio-{spec.task}")
+    with Mirror(home.run(name).ledger, uri, experiment) as mirror:
+        with view:
+            state = run_search(
+                spec, dataset, home, name, address=address, resume=resume,
+                on_event=(lambda event: None) if quiet else view,
+            )  # fmt: skip
+        if not state.ended:
+            raise SearchError(f"The search {name} was interrupted; nothing finished is lost.", resume_command)
+        if not mirror.flush(timeout=120):
+            raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
+                              f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
+        if state.best is None:
+            raise SearchError(
+                f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
+                f"See {command_line('aio-tune', 'leaderboard', name)}.",
+            )
+        state = register_winner(home, name, dataset, spec, uri, mirror)
+    comparison = compare_with_baselines(home, name)
+    if not quiet:
+        print_comparison(comparison)
+        print_registered(state)
+    return state
+
+
+def _failures(state: "SearchState") -> str:
+    reasons = sorted({trial.reason for trial in state.trials.values() if trial.state == "FAIL"})
+    return "; ".join(reasons) or "all were pruned"
+
+
+def compare_with_baselines(home: "Home", name: str) -> dict[str, Any]:
+    """The winner's cross-validation beside the majority class and the classical baseline on the same folds.
+
+    Computed once, kept as ``baseline.json`` in the run's folder.
+    """
+    from aio_tune.dataset import open_dataset
+    from aio_tune.evaluation import cross_validate_baseline, cross_validate_majority
+    from aio_tune.metrics import mean_sd as summarise
+    from aio_tune.search.leaderboard import read_state
+    from aio_tune.search.run import training_rows
+
+    state = read_state(home, name)
+    path = home.run(name).path / "baseline.json"
+    if not path.exists():
+        settings = state.started["settings"]
+        dataset = open_dataset(Path(state.started["dataset"]["path"]))
+        rows = training_rows(
+            dataset, settings["task"], tuple(settings["train_on"]), settings["folds"], settings["seed"]
+        )
+        shared = (rows.expression, rows.labels, rows.folds, rows.task.classes)
+        content = {
+            "majority class": summarise(cross_validate_majority(*shared)),
+            "PCA + logistic regression": summarise(cross_validate_baseline(*shared, seed=settings["seed"])),
+        }
+        path.write_text(json.dumps(content))
+    best = state.best
+    network = {} if best is None else {f"network (trial {best.number})": best.cv}
+    return {
+        "task": state.started["settings"]["task"],
+        "metric": state.started["settings"]["metric"],
+        "class_counts": state.started["class_counts"],
+        "folds": state.started["settings"]["folds"],
+        "rows": {**network, **json.loads(path.read_text())},
+    }
+
+
+def print_comparison(comparison: dict[str, Any]) -> None:
+    """The table of ``compare_with_baselines``: mean ± sd over the folds."""
+    metrics = [
+        m for m in ("accuracy", "auc", "precision", "recall", "f1") if m in next(iter(comparison["rows"].values()))
+    ]
+    counts = ", ".join(f"{name} {count}" for name, count in comparison["class_counts"].items())
+    say_table(
+        f"{comparison['task']}: {comparison['folds']}-fold cross-validation, same folds for all, mean ± sd ({counts})",
+        ["", *metrics],
+        [[who, *[mean_sd(values[m]) for m in metrics]] for who, values in comparison["rows"].items()],
+    )
+    say("The network's row is the best of its search, chosen on these folds, so it flatters; "
+        "an unseen cohort (aio-tune evaluate) does not.")  # fmt: skip
+
+
+def print_registered(state: "SearchState") -> None:
+    """What the search left in the registry, and what to do with it."""
+    model, folds = state.registered["ensemble"], state.registered["folds"]
+    say(f"registered: {model['name']} version {model['version']}, and its {len(folds['versions'])} fold models")
+    say(f"Next: {command_line('aio-tune', 'promote', model['name'], '--to', 'evaluation')}")
+
+
+def leaderboard(
+    name: Annotated[str, typer.Argument(help="A search's name.")],
+    sort: Annotated[str, typer.Option(help="Column to sort by, instead of rank.")] = "rank",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """The trials of a search, best first.
+
+    Example: aio-tune leaderboard ki67
+    """
+    from aio_tune.search.leaderboard import leaderboard as rows_of
+    from aio_tune.search.leaderboard import read_state
+
+    state = read_state(home_of(home), name)
+    rows = rows_of(state)
+    columns = [column for column in (rows[0] if rows else {}) if column not in ("params", "reason")]
+    if rows and sort not in columns:
+        raise SearchError(f"Expected a column to sort by, one of {', '.join(columns)}. Received {sort!r}.")
+    rows.sort(key=lambda row: _sort_key(row[sort], descending=sort.startswith("cv_")))
+    if as_json:
+        say_json(rows)
+        return
+    cells = [[*[_shown(column, row[column]) for column in columns], _short(row["params"])] for row in rows]
+    say_table(f"{name}: {len(rows)} trials", [*columns, "params"], cells)
+    for row in rows:
+        if row["state"] == "FAIL":
+            say(f"trial {row['trial']} FAIL: {row['reason']}")
+
+
+def _sort_key(value: Any, descending: bool) -> tuple[bool, Any]:
+    if value is None:
+        return (True, 0)
+    return (False, -value if descending else value)
+
+
+def _shown(column: str, value: Any) -> str:
+    if isinstance(value, float):
+        return duration(value) if column == "seconds" else number(value)
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _short(params: dict[str, Any]) -> str:
+    return " ".join(
+        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
+    )

@@ -1,0 +1,35 @@
+"""The known cohorts. A new one is one new file and one line in `FORMATS`."""
+
+from pathlib import Path
+
+from aio_tune.cohorts.base import Cohort, CohortFormat
+from aio_tune.cohorts.gse81538 import GSE81538
+from aio_tune.cohorts.gse96058 import GSE96058
+from aio_tune.cohorts.gse163882 import GSE163882
+from aio_tune.cohorts.table import GenericTable
+from aio_tune.errors import CohortError
+
+FORMATS: tuple[CohortFormat, ...] = (
+    GSE96058(),
+    GSE81538(),
+    GSE163882(),
+    GenericTable(),
+)
+
+
+def read_folder(folder: Path) -> list[Cohort]:
+    """Every cohort that the folder holds, in the order of `FORMATS`.
+
+    Raises:
+        CohortError: there is no such folder, no known cohort in it, or a cohort that cannot be read honestly.
+    """
+    if not folder.is_dir():
+        raise CohortError(f"Expected a folder of cohort files. Received {folder}, which is not a folder.")
+    claimed = [known for known in FORMATS if known.claims(folder)]
+    if not claimed:
+        names = ", ".join(known.name for known in FORMATS)
+        raise CohortError(
+            f"Expected the files of a known cohort ({names}) in {folder}. Received none.",
+            "Keep GEO's file names, or describe a table of your own in a cohort.yaml beside it.",
+        )
+    return [cohort for known in claimed for cohort in known.read(folder)]

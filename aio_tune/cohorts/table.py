@@ -1,0 +1,261 @@
+"""Any other cohort: an expression table and a clinical table, described by a ``cohort.yaml`` beside them.
+
+name: our_cohort
+expression:
+  file: expression.tsv.gz      # CSV, TSV (plain or gzip) or Parquet
+  genes_in: rows               # rows (first column: symbols) or columns (first column: sample ids)
+  unit: log2(TPM+1)            # or log2(FPKM+0.1), TPM, FPKM
+clinical:
+  file: clinical.csv
+  sample: sample_id            # column names
+  patient: patient_id          # optional; without it every sample is a patient of its own
+  platform: sequencer          # optional
+  survival_days: days          # optional
+  survival_event: dead         # optional, 0/1
+labels:                        # task: column, and what its values mean; NA and empty are missing
+  ki67: {column: Ki67, classes: {"0": negative, "1": positive}}
+  nhg: {column: Grade, classes: {"1": G1, "2": G2, "3": G3}}
+"""
+
+import csv
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aio_tune.cohorts.base import Cohort, CohortFormat
+from aio_tune.cohorts.build import build_cohort
+from aio_tune.cohorts.clinical import (
+    Label,
+    clinical_table,
+    match_profiles,
+    read_event,
+    read_labels,
+    read_number,
+)
+from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, sha256_of
+from aio_tune.cohorts.units import Unit, check_unit
+from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS
+
+DESCRIPTION = "cohort.yaml"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Expression(_Model):
+    file: str
+    genes_in: Literal["rows", "columns"]
+    unit: Unit
+
+
+class _Clinical(_Model):
+    file: str
+    sample: str
+    patient: str | None = None
+    platform: str | None = None
+    survival_days: str | None = None
+    survival_event: str | None = None
+
+
+class _LabelColumn(_Model):
+    column: str
+    classes: dict[str, str]
+
+
+class _Description(_Model):
+    name: str
+    expression: _Expression
+    clinical: _Clinical
+    labels: dict[str, _LabelColumn]
+
+
+class GenericTable(CohortFormat):
+    """A folder with a ``cohort.yaml``; see the module's docstring for its fields."""
+
+    name = f"a table with {DESCRIPTION}"
+
+    def claims(self, folder: Path) -> bool:
+        return (folder / DESCRIPTION).is_file()
+
+    def read(self, folder: Path) -> list[Cohort]:
+        described = _read_description(folder / DESCRIPTION)
+        expression_file = _inside(folder, described.expression.file)
+        clinical_file = _inside(folder, described.clinical.file)
+        unit = described.expression.unit
+
+        columns, records = _read_records(clinical_file)
+        samples = _column(described.clinical.sample, columns, records, clinical_file)
+        if len(set(samples)) < len(samples) or "" in samples:
+            wrong = next(name for i, name in enumerate(samples) if name in samples[:i] or not name)
+            raise CohortError(f"Expected each sample once, and named, in {clinical_file.name}. Received {wrong!r}.")
+
+        table = _read_expression(expression_file, described.expression.genes_in)
+        where = f"{expression_file.name} and {clinical_file.name}"
+        _, notes = match_profiles(table.columns, samples, where)
+        check_unit(table.values, unit, expression_file.name)
+
+        labels: dict[str, list[str | None]] = {}
+        for label in _labels(described, columns, clinical_file):
+            labels[label.task], more = read_labels(label, samples, records, clinical_file.name)
+            notes += more
+        patients = samples
+        if described.clinical.patient is not None:
+            patients = _column(described.clinical.patient, columns, records, clinical_file)
+            if "" in patients:
+                raise CohortError(
+                    f"Expected a patient for every sample of {clinical_file.name}. "
+                    f"Received none for {samples[patients.index('')]!r}."
+                )
+        platforms = [""] * len(samples)
+        if described.clinical.platform is not None:
+            platforms = _column(described.clinical.platform, columns, records, clinical_file)
+        days = event = None
+        if described.clinical.survival_days is not None:
+            key = _key(described.clinical.survival_days, columns, clinical_file)
+            days = [read_number(r, key, s, clinical_file.name) for s, r in zip(samples, records, strict=True)]
+        if described.clinical.survival_event is not None:
+            key = _key(described.clinical.survival_event, columns, clinical_file)
+            event = [read_event(r, key, s, clinical_file.name) for s, r in zip(samples, records, strict=True)]
+        subjects = clinical_table(
+            samples=samples,
+            patients=[f"{described.name}:{patient}" for patient in patients],
+            labels=labels,
+            platforms=platforms,
+            survival_days=days,
+            survival_event=event,
+        )
+        cohort = build_cohort(
+            name=described.name,
+            table=table,
+            unit=unit,
+            subjects=subjects,
+            notes=notes,
+            sources={path.name: sha256_of(path) for path in (folder / DESCRIPTION, expression_file, clinical_file)},
+            folder=folder,
+        )
+        return [cohort]
+
+
+def _read_description(path: Path) -> _Description:
+    import yaml
+
+    try:
+        return _Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CohortError(f"Expected YAML in {path.name}. Received {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise CohortError(
+            f"Expected a valid {field or 'description'} in {path.name}. Received {first['input']!r}: {first['msg']}."
+        ) from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file of this name in the folder."""
+    path = folder / name
+    if Path(name).name != name or not path.is_file():
+        raise CohortError(f"Expected the file {name!r}, named in {DESCRIPTION}, in {folder}. Received none.")
+    return path
+
+
+def _key(column: str, columns: list[str], path: Path) -> str:
+    """The record key of a column: its name in lower case."""
+    if column.lower() not in columns:
+        raise CohortError(f"Expected a column {column!r} in {path.name}. Received {', '.join(columns)}.")
+    return column.lower()
+
+
+def _column(column: str, columns: list[str], records: list[dict[str, str]], path: Path) -> list[str]:
+    key = _key(column, columns, path)
+    return [record[key] for record in records]
+
+
+def _labels(described: _Description, columns: list[str], path: Path) -> list[Label]:
+    out = []
+    for task, label in described.labels.items():
+        if task not in TASKS:
+            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {DESCRIPTION}. Received {task!r}.")
+        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
+        if unknown:
+            raise CohortError(
+                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {DESCRIPTION}. "
+                f"Received {unknown[0]!r}."
+            )
+        classes = {value.lower(): name for value, name in label.classes.items()}
+        out.append(Label(task, _key(label.column, columns, path), classes))
+    return out
+
+
+def _read_records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Column names, lower case, and one record per row, all as text; CSV or TSV by the header."""
+    with open_text(path) as file:
+        text = file.read()
+    lines = text.splitlines()
+    header = lines[0] if lines else ""
+    delimiter = "\t" if header.count("\t") > header.count(",") else ","
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
+    if len(rows) < 2:
+        raise CohortError(f"Expected a clinical table with rows. Received {path.name}, which has none.")
+    columns = [cell.lower() for cell in rows[0]]
+    if len(set(columns)) < len(columns):
+        raise CohortError(f"Expected each column once in {path.name}. Received {', '.join(columns)}.")
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(columns):
+            raise CohortError(
+                f"Expected {len(columns)} cells in every row of {path.name}. Received {len(row)} in row {line}."
+            )
+    return columns, [dict(zip(columns, row, strict=True)) for row in rows[1:]]
+
+
+def _read_expression(path: Path, genes_in: str) -> TextTable:
+    """The table with samples as its columns, whichever way the file lies."""
+    table = _read_parquet(path) if path.suffix == ".parquet" else read_text_table(path)
+    if genes_in == "rows":
+        return table
+    samples = tuple(table.row_names)
+    if len(set(samples)) < len(samples):
+        twice = next(name for i, name in enumerate(samples) if name in samples[:i])
+        raise CohortError(f"Expected each sample once in {path.name}. Received {twice!r} more than once.")
+    return TextTable(np.ascontiguousarray(table.values.T), samples, {}, list(table.columns))
+
+
+def _read_parquet(path: Path) -> TextTable:
+    """A Parquet table: the first column of text names the rows, all other columns are numbers."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CohortError(f"Expected a Parquet file. Received {path.name}: {str(error).splitlines()[0]}.") from error
+    names = list(table.column_names)
+    text = [
+        n
+        for n in names
+        if pa.types.is_string(table.schema.field(n).type) or pa.types.is_large_string(table.schema.field(n).type)
+    ]
+    if len(text) != 1 or table.num_rows == 0 or len(names) < 2 or len(set(names)) < len(names):
+        raise CohortError(
+            f"Expected one text column that names the rows, number columns of different names, and rows "
+            f"in {path.name}. Received {len(text)} text columns, {len(names) - len(text)} others, "
+            f"{table.num_rows} rows."
+        )
+    numbers = [name for name in names if name != text[0]]
+    row_names = [str(cell) for cell in table.column(text[0]).to_pylist()]
+    values = np.empty((len(numbers), table.num_rows), dtype=np.float32)
+    for i, name in enumerate(numbers):
+        kind = table.schema.field(name).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise CohortError(f"Expected numbers in column {name!r} of {path.name}. Received {kind}.")
+        values[i] = table.column(name).to_numpy()
+        if not np.isfinite(values[i]).all():
+            row = row_names[int(np.flatnonzero(~np.isfinite(values[i]))[0])]
+            raise CohortError(
+                f"Expected a number in every cell of {path.name}. Received none in row {row!r}, column {name!r}."
+            )
+    return TextTable(values, tuple(numbers), {text[0]: row_names}, row_names)

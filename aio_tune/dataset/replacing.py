@@ -1,0 +1,125 @@
+"""Making or replacing a folder in one step, so that nobody ever sees half of it."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aio_tune.dataset.manifest import MANIFEST
+from aio_tune.errors import DatasetError
+
+
+def check_target(out: Path, overwrite: bool) -> None:
+    """Refuse a target that must not be replaced; worth calling before long work.
+
+    Raises:
+        DatasetError: ``out`` is a dataset and ``overwrite`` is False, or it is something else but an empty folder.
+    """
+    if not out.exists() or _is_empty_folder(out):
+        return
+    stranger = _stranger(out)
+    if stranger:
+        raise DatasetError(
+            f"Expected a new folder or an AIO dataset at {out}. Received one that holds {stranger}.",
+            "Choose another --out: what is there is not touched.",
+        )
+    if not overwrite:
+        raise DatasetError(
+            f"Expected a new folder at {out}. Received an AIO dataset that is there already.",
+            "Choose another --out, or remove the old dataset first.",
+        )
+
+
+@contextmanager
+def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``out`` when the block ends and is gone when it fails.
+
+    Raises:
+        DatasetError: as ``check_target``, asked again at the end.
+        OSError: the disk refused.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(out)
+    partial = _sibling(out, "partial")
+    partial.mkdir()
+    # The lock dies with the process, however it dies: that tells the next writer that this folder is a dead one's.
+    lock = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield partial
+        check_target(out, overwrite)
+        _put_in_place(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+def sync(*paths: Path) -> None:
+    """Wait until files, or the lists of names that folders are, are on the disk."""
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def _put_in_place(partial: Path, out: Path) -> None:
+    if not out.exists() or _is_empty_folder(out):
+        partial.rename(out)  # POSIX replaces an empty folder
+        sync(out.parent)
+        return
+    old = _sibling(out, "old")
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
+    sync(out.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_stale(out: Path) -> None:
+    """Remove what writers that were killed have left: unfinished folders, and replaced ones."""
+    for partial in out.parent.glob(f".{_escaped(out.name)}.*.partial"):
+        lock = os.open(partial, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(partial)
+        except BlockingIOError:
+            pass  # its writer is alive
+        finally:
+            os.close(lock)
+    if out.exists():  # else the replaced one may be all there is
+        for old in out.parent.glob(f".{_escaped(out.name)}.*.old"):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sibling(out: Path, purpose: str) -> Path:
+    return out.with_name(f".{out.name}.{secrets.token_hex(4)}.{purpose}")
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
+
+
+def _stranger(path: Path) -> str:
+    """The name of something in a folder that no dataset holds; empty for a dataset, even a damaged one."""
+    if not path.is_dir():
+        return "no folder but a file"
+    for entry in sorted(path.iterdir()):
+        if entry.name == "shards" and entry.is_dir() and not entry.is_symlink():
+            for shard in sorted(entry.iterdir()):
+                if shard.suffix != ".parquet" or not shard.is_file():
+                    return f"shards/{shard.name}"
+        elif entry.name != MANIFEST or not entry.is_file():
+            return entry.name
+    return ""

@@ -1,0 +1,188 @@
+"""Shards: Parquet files of up to 512 samples of one cohort."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.dataset.manifest import Manifest, ShardEntry
+from aio_tune.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+ROWS_PER_SHARD = 512
+"""32 MiB at 16,384 genes: small enough to stream, large enough that a cohort is a handful of files."""
+
+EXPRESSION = "expression"
+
+
+def profile_hashes(expression: npt.NDArray[np.float32]) -> list[str]:
+    """SHA-256 (hex) of each row of log2(TPM+1) values, as little-endian float32.
+
+    Equal hashes mean the same profile over the same genes in the same order, whatever the sample is called.
+
+    Args:
+        expression: shape (n_samples, n_genes).
+    """
+    # Adding zero turns -0.0, which compares equal to 0.0, into it.
+    return [hashlib.sha256((row + np.float32(0)).astype("<f4").tobytes()).hexdigest() for row in expression]
+
+
+def sample_columns(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Every column of a shard but the expression, in order."""
+    return (
+        *("cohort", "sample_id", "patient_id"),
+        *tasks,
+        *("survival_days", "survival_event", "platform", "profile_sha256"),
+    )
+
+
+def write_shard(
+    path: Path, cohort: str, clinical: "pd.DataFrame", expression: npt.NDArray[np.float32], tasks: Sequence[str]
+) -> None:
+    """Write one shard.
+
+    Args:
+        path: the file to write.
+        cohort: name of the samples' cohort.
+        clinical: rows of ``Cohort.clinical``, the index being the sample id.
+        expression: their profiles, shape (len(clinical), n_genes).
+        tasks: label columns to keep.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "cohort": pa.array([cohort] * len(clinical), pa.string()),
+        "sample_id": pa.array(list(clinical.index), pa.string()),
+        "profile_sha256": pa.array(profile_hashes(expression), pa.string()),
+    }
+    for name in ("patient_id", *tasks, "platform"):
+        columns[name] = pa.array(clinical[name], pa.string(), from_pandas=True)
+    for name in ("survival_days", "survival_event"):
+        columns[name] = pa.array(clinical[name], pa.float64(), from_pandas=True)
+    names = sample_columns(tasks)
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(expression, np.float32))
+    table = pa.table([columns[name] for name in names] + [tensors], names=[*names, EXPRESSION])
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=list(names),  # expression values hardly repeat
+        write_page_checksum=True,  # so that damage is noticed by whoever reads the values, not only on request
+        row_group_size=ROWS_PER_SHARD,
+    )
+
+
+def check_shard(folder: Path, shard: ShardEntry, manifest: Manifest) -> None:
+    """Presence, size, row count and columns of one shard, from its footer alone.
+
+    Raises:
+        DatasetError: one of them is not as the manifest says.
+    """
+    import pyarrow.parquet as pq
+
+    path = _present(folder, shard)
+    with _damage_named(path):
+        size = path.stat().st_size
+        if size != shard.bytes:
+            raise DatasetError(f"Expected {shard.bytes} bytes in {path}. Received {size}.", _AGAIN)
+        with pq.ParquetFile(path) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+    if rows != shard.rows:
+        raise DatasetError(f"Expected {shard.rows} rows in {path}. Received {rows}.", _AGAIN)
+    expected = [*sample_columns(tuple(manifest.tasks)), EXPRESSION]
+    if schema.names != expected:
+        raise DatasetError(f"Expected columns {expected} in {path}. Received {schema.names}.", _AGAIN)
+    _check_tensors(schema.field(EXPRESSION).type, len(manifest.genes.symbols), path)
+
+
+def verify_shard(folder: Path, shard: ShardEntry) -> None:
+    """Compare the sha256 of a shard's bytes with the manifest's.
+
+    Raises:
+        DatasetError: they differ, or the file cannot be read.
+    """
+    path = _present(folder, shard)
+    with _damage_named(path):
+        actual = file_sha256(path)
+    if actual != shard.sha256:
+        raise DatasetError(
+            f"Expected sha256 {shard.sha256[:12]} of {path}. Received {actual[:12]}: the shard is damaged.", _AGAIN
+        )
+
+
+def read_samples(folder: Path, shard: ShardEntry, tasks: Sequence[str]) -> "pd.DataFrame":
+    """The rows of one shard without their expression; missing text and numbers are NaN.
+
+    Raises:
+        DatasetError: the shard is missing or damaged.
+    """
+    return _read(_present(folder, shard), shard, list(sample_columns(tasks))).to_pandas()
+
+
+def read_expression(folder: Path, shard: ShardEntry, into: npt.NDArray[np.float32]) -> None:
+    """Copy the expression of one shard into ``into``, shape (shard.rows, n_genes).
+
+    Raises:
+        DatasetError: the shard is missing or damaged.
+    """
+    path = _present(folder, shard)
+    column = _read(path, shard, [EXPRESSION]).column(EXPRESSION)
+    _check_tensors(column.type, into.shape[1], path)
+    start = 0
+    for chunk in column.chunks:
+        into[start : start + len(chunk)] = chunk.to_numpy_ndarray()
+        start += len(chunk)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _present(folder: Path, shard: ShardEntry) -> Path:
+    path = folder / shard.path
+    if not path.is_file():
+        raise DatasetError(f"Expected shard {path}. Received nothing: it is missing.", _AGAIN)
+    return path
+
+
+def _read(path: Path, shard: ShardEntry, columns: list[str]) -> Any:
+    import pyarrow.parquet as pq
+
+    with _damage_named(path):
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+    if table.num_rows != shard.rows:
+        raise DatasetError(f"Expected {shard.rows} rows in {path}. Received {table.num_rows}.", _AGAIN)
+    return table
+
+
+def _check_tensors(received: Any, n_genes: int, path: Path) -> None:
+    import pyarrow as pa
+
+    if received != pa.fixed_shape_tensor(pa.float32(), [n_genes]):
+        raise DatasetError(f"Expected {n_genes} float32 values per sample in {path}. Received {received}.", _AGAIN)
+
+
+@contextmanager
+def _damage_named(path: Path) -> "Iterator[None]":
+    """Turn what reading a damaged file raises into one line that names the file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise DatasetError(f"Expected a readable shard at {path}. Received: {reason}.", _AGAIN) from error
+
+
+_AGAIN = "Copy it again, or prepare the dataset again."

@@ -1,0 +1,273 @@
+"""A promoted model on a cohort that its search never saw."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.dataset import AioDataset
+from aio_tune.errors import EvaluationError, OverlapError
+from aio_tune.evaluation.baselines import fit_baseline, majority
+from aio_tune.evaluation.predict import Predictor, calls_table
+from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
+from aio_tune.models.ensemble import hash_patients
+from aio_tune.tasks import MISSING, TASKS, Task, get_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Metrics = dict[str, float]
+Interval = tuple[float, float]
+Estimate = tuple[float, float, float]
+
+_NAMED = 3  # overlapping samples named in the message
+_ENOUGH_PATIENTS = 0.8  # share of the model's training patients below which a baseline would be of another training
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came out. Metrics are those of ``aio_tune.metrics.evaluate_calls``, in [0, 1], higher is better.
+
+    Attributes:
+        task: the clinical question.
+        classes: class names.
+        cohort: where the patients are from.
+        simulated: whether that cohort was simulated.
+        dataset: fingerprint of the dataset.
+        n: samples with a known label, which everything here is about.
+        n_patients: how many patients these are.
+        n_unlabelled: samples left out for want of a label.
+        class_counts: class -> samples.
+        missing_genes: genes of the model that the dataset lacks.
+        folds: metric -> mean and standard deviation over the K fold networks, each on the whole cohort.
+        ensemble: metric -> value, low and high: that of the mean of their probabilities, and its 95 % bootstrap
+            interval over patients.
+        majority_class: the cohort's most frequent class. To know it is to have seen the labels, so no model is owed
+            to beat it; one that does not is of no use there.
+        majority: metrics of always answering it.
+        baseline: metrics of the classical baseline, fitted on the model's training patients and its genes and tested
+            on the same samples; None where ``baseline_note`` says why there is none.
+        baseline_intervals: metric -> its 95 % bootstrap interval, drawn as for the ensemble.
+        baseline_note: what the baseline was trained on, or why there is none; one line.
+        confusion: counts of the ensemble's calls, shape (n_classes, n_classes), [true, called].
+        labels: class indices, shape (n,).
+        probabilities: by the ensemble, shape (n, n_classes); with ``labels`` what a ROC curve needs.
+        calls: one row per sample, see ``aio_tune.evaluation.predict.calls_table``, and its label as ``truth``.
+
+    Whatever is undefined, like the AUC of a cohort of one class, is NaN.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    cohort: str
+    simulated: bool
+    dataset: str
+    n: int
+    n_patients: int
+    n_unlabelled: int
+    class_counts: dict[str, int]
+    missing_genes: tuple[str, ...]
+    folds: dict[str, tuple[float, float]]
+    ensemble: dict[str, Estimate]
+    majority_class: str
+    majority: Metrics
+    baseline: Metrics | None
+    baseline_intervals: dict[str, Interval] | None
+    baseline_note: str
+    confusion: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
+    probabilities: npt.NDArray[np.floating]
+    calls: "pd.DataFrame"
+
+    def flat_metrics(self) -> Metrics:
+        """Every figure under one name, for tracking.
+
+        ``auc`` is the ensemble's, with ``auc_low`` and ``auc_high``; ``fold_auc_mean`` and ``fold_auc_sd`` are over
+        the folds; ``majority_auc``, ``baseline_auc``, and the baseline's ``_low`` and ``_high``, are as they say.
+        """
+        flat = {name: value for name, (value, _, _) in self.ensemble.items()}
+        flat |= _bounds("", {name: (low, high) for name, (_, low, high) in self.ensemble.items()})
+        for name, (mean, sd) in self.folds.items():
+            flat |= {f"fold_{name}_mean": mean, f"fold_{name}_sd": sd}
+        flat |= {f"majority_{name}": value for name, value in self.majority.items()}
+        flat |= {f"baseline_{name}": value for name, value in (self.baseline or {}).items()}
+        return flat | _bounds("baseline_", self.baseline_intervals or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The evaluation in JSON values, undefined figures as None; without the samples' own rows."""
+        left_out = {"labels", "probabilities", "calls"}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
+        return {name: _json_value(value) for name, value in fields.items()}
+
+
+def evaluate(
+    ensemble: Predictor, dataset: AioDataset, cohort: str, *, bootstrap: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Test a model on one cohort of a dataset.
+
+    Args:
+        ensemble: the model.
+        dataset: holds the cohort. If it also holds at least 80 % of the patients that the model was trained on
+            (recognised by their hashes), the classical baseline is fitted on these and tested beside the model.
+        cohort: name of the cohort.
+        bootstrap: draws of the intervals, at least 1.
+        seed: of the draws and the baseline.
+
+    Raises:
+        OverlapError: a patient or profile of the cohort was in training.
+        EvaluationError: the cohort is not in the dataset or has no label of the model's task, or the task's classes
+            are not the model's.
+        RegistryError: the model refuses the samples, e.g. because too many genes are missing.
+    """
+    import pandas as pd
+
+    task = get_task(ensemble.task)
+    if task.classes != ensemble.classes:
+        raise EvaluationError(
+            f"Expected a model of the classes {', '.join(task.classes)}. Received one of {', '.join(ensemble.classes)}."
+        )
+    if cohort not in dataset.cohort_names:
+        raise EvaluationError(
+            f"Expected a cohort of the dataset, one of {', '.join(dataset.cohort_names)}. Received {cohort!r}."
+        )
+    samples = dataset.samples([cohort])
+    check_unseen(ensemble, samples, cohort)
+    codes = _labels(samples, task, cohort)
+    known = codes != MISSING
+    labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
+
+    x = dataset.matrix([cohort])[known]
+    prediction = ensemble.predict(pd.DataFrame(x, columns=list(dataset.genes), copy=False))
+
+    def intervals(p: npt.NDArray[np.floating]) -> dict[str, Interval]:
+        return bootstrap_intervals(labels, p, task.classes, groups=patients, n=bootstrap, seed=seed)
+
+    metrics = evaluate_calls(labels, prediction.probabilities, task.classes)
+    bounds = intervals(prediction.probabilities)
+    most_frequent = majority(labels, len(labels), task.n_classes)
+    baseline, baseline_note = _baseline(ensemble, dataset, cohort, x, seed)
+    calls = calls_table(list(samples["sample_id"][known]), prediction.probabilities, task.classes)
+    return Evaluation(
+        task=task.name,
+        classes=task.classes,
+        cohort=cohort,
+        simulated=dataset.simulated([cohort]),
+        dataset=dataset.fingerprint,
+        n=len(labels),
+        n_patients=len(set(patients)),
+        n_unlabelled=int((~known).sum()),
+        class_counts={name: int((labels == i).sum()) for i, name in enumerate(task.classes)},
+        missing_genes=prediction.missing_genes,
+        folds=mean_sd([evaluate_calls(labels, p, task.classes) for p in prediction.fold_probabilities]),
+        ensemble={name: (value, *bounds[name]) for name, value in metrics.items()},
+        majority_class=task.classes[int(most_frequent[0].argmax())],
+        majority=evaluate_calls(labels, most_frequent, task.classes),
+        baseline=None if baseline is None else evaluate_calls(labels, baseline, task.classes),
+        baseline_intervals=None if baseline is None else intervals(baseline),
+        baseline_note=baseline_note,
+        confusion=confusion(labels, prediction.probabilities, task.n_classes),
+        labels=labels,
+        probabilities=prediction.probabilities,
+        calls=calls.assign(truth=samples[task.name][known].to_numpy()),
+    )
+
+
+def check_unseen(ensemble: Predictor, samples: "pd.DataFrame", cohort: str) -> None:
+    """Refuse samples that the model learnt from, labelled or not.
+
+    By patient id, and by profile: the same measurement under another name. Profiles are compared as the dataset has
+    them, so that only an equal list of genes can show an equal profile.
+
+    Args:
+        ensemble: the model.
+        samples: columns ``sample_id``, ``patient_id`` and ``profile_sha256``.
+        cohort: their name, for the message.
+
+    Raises:
+        OverlapError: naming how many samples of how many, and the first few.
+    """
+    seen_patient = _hashes(samples).isin(ensemble.training_patients)
+    seen_profile = samples["profile_sha256"].isin(ensemble.training_profiles)
+    overlap = samples["sample_id"][seen_patient | seen_profile].astype(str).tolist()
+    if not overlap:
+        return
+    named = ", ".join(overlap[:_NAMED]) + (", ..." if len(overlap) > _NAMED else "")
+    raise OverlapError(
+        f"Expected a cohort that the model never saw. Received {cohort}, {len(overlap):,} of whose "
+        f"{len(samples):,} samples were in training ({int(seen_patient.sum()):,} by patient id, "
+        f"{int(seen_profile.sum()):,} by profile): {named}.",
+        "Evaluate on another cohort.",
+    )
+
+
+def _labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
+    codes = task.encode(samples[task.name]) if task.name in samples else np.full(len(samples), MISSING, np.int8)
+    if not (codes != MISSING).any():
+        labelled = [name for name in TASKS if name in samples and samples[name].notna().any()]
+        raise EvaluationError(
+            f"Expected samples of {cohort} with a known {task.title} ({task.name}). "
+            f"Received labels of {', '.join(labelled) or 'no task'} only.",
+            "`aio-tune describe` counts the labels of every cohort.",
+        )
+    return codes
+
+
+def _baseline(
+    ensemble: Predictor, dataset: AioDataset, cohort: str, x: npt.NDArray[np.float32], seed: int
+) -> tuple[npt.NDArray[np.float64] | None, str]:
+    """Probabilities of the baseline trained on the model's own training patients, or None; and a note on either.
+
+    Args:
+        ensemble: the model.
+        dataset: holds its training patients, or not.
+        cohort: the cohort of ``x``, none of whose samples are for training.
+        x: samples to be called, shape (n, n_genes), genes as in ``dataset``.
+        seed: of the baseline.
+    """
+    task = get_task(ensemble.task)
+    others = [name for name in dataset.cohort_names if name != cohort]
+    samples = dataset.samples(others)
+    hashes = _hashes(samples)
+    rows = hashes.isin(ensemble.training_patients).to_numpy(dtype=bool) & samples[task.name].notna().to_numpy()
+    n_there, n_all = hashes[rows].nunique(), len(ensemble.training_patients)
+    found = f"{n_there:,} of the model's {n_all:,} training patients"
+    if n_there == 0 or n_there < _ENOUGH_PATIENTS * n_all:
+        return None, f"No baseline: the dataset has {found}, and at least {_ENOUGH_PATIENTS:.0%} are needed."
+    used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
+    rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
+    # The model's genes alone: what it cannot see, its baseline is not to see either.
+    known = set(ensemble.genes)
+    genes = np.flatnonzero([gene in known for gene in dataset.genes])
+    training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), genes)]
+    try:
+        baseline = fit_baseline(training, task.encode(samples[task.name][rows]), task.classes, seed)
+    except EvaluationError as error:
+        return None, f"No baseline: {error.problem}"
+    note = f"Baseline trained on {int(rows.sum()):,} samples of {found}, {len(genes):,} genes."
+    return baseline.predict(x[:, genes]), note
+
+
+def _hashes(samples: "pd.DataFrame") -> "pd.Series[str]":
+    """Hash of each sample's patient; ``hash_patients`` gives a set, which has no order, so one at a time."""
+    return samples["patient_id"].astype(str).map(lambda patient: next(iter(hash_patients([patient]))))
+
+
+def _bounds(prefix: str, intervals: Mapping[str, Interval]) -> Metrics:
+    flat: Metrics = {}
+    for name, (low, high) in intervals.items():
+        flat |= {f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
+    return flat
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _json_value(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

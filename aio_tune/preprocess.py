@@ -1,0 +1,241 @@
+"""Everything that is fitted between expression and picture: the scaling of values and the layout of genes.
+
+Fitted on training rows only. Importing this module imports NumPy alone, since it travels inside registered models.
+
+Padding pixels have the value 0 after scaling, which is
+    minmax   as dark as the lowest expression seen in training,
+    zscore   the training mean, neither high nor low,
+    rank     the rank of the sample's median gene.
+"""
+
+import json
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.errors import RegistryError, TrialError
+from aio_tune.layout import Layout, Shape, make_layout
+
+Floats = npt.NDArray[np.float32]
+
+FORMAT = "aio_tune preprocessor"
+VERSION = 1
+
+CLIP = 5.0
+"""Limit of z-scores, in standard deviations: one outlying sample of another platform must not rule the network."""
+SD_FLOOR = 0.05
+"""Smallest standard deviation divided by, log2 units: hardly expressed genes must not be blown up to signal."""
+RANGE_FLOOR = 1e-3
+"""Smallest range that counts as one, log2 units: below it a gene is constant, and black."""
+
+
+class Scaling(ABC):
+    """Turns expression (log2 units) into brightness, gene by gene or sample by sample.
+
+    Every implementation is a frozen dataclass whose fields are arrays; they are its whole fitted state.
+    """
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, x_train: Floats) -> Self:
+        """Fit on the training rows, float32, shape (n, genes)."""
+
+    @abstractmethod
+    def transform(self, x: Floats) -> Floats:
+        """Scale rows, shape (n, genes); a new float32 array of the same shape. Rows do not affect one another."""
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays that ``from_state`` makes an equal scaling of."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The inverse of ``state``.
+
+        Raises:
+            KeyError: an array is missing.
+        """
+        return cls(**{field.name: state[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class MinMax(Scaling):
+    """Per gene from training minimum to maximum onto 0..255, as in the paper, clipped there, then divided by 255.
+
+    So pictures are within 0..1. Unlike the bytes of an image file, brightness is not rounded. A gene that is constant
+    in training is 0 everywhere.
+
+    Attributes:
+        low: minimum of each gene in training, float32, shape (genes,).
+        high: maximum, likewise.
+    """
+
+    name = "minmax"
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def fit(cls, x_train: Floats) -> Self:
+        return cls(x_train.min(axis=0), x_train.max(axis=0))
+
+    def transform(self, x: Floats) -> Floats:
+        span = self.high - self.low
+        constant = span < RANGE_FLOOR
+        brightness = x - self.low
+        brightness *= np.where(constant, 0, 255 / np.where(constant, 1, span)).astype(np.float32)
+        np.clip(brightness, 0, 255, out=brightness)
+        brightness /= 255
+        return brightness
+
+
+@dataclass(frozen=True, eq=False)
+class ZScore(Scaling):
+    """Per gene (x - mean) / sd of the training rows, clipped to ±``CLIP``.
+
+    Attributes:
+        mean: of each gene in training, float32, shape (genes,), log2 units.
+        sd: standard deviation (ddof 0), at least ``SD_FLOOR``, likewise.
+    """
+
+    name = "zscore"
+    mean: Floats
+    sd: Floats
+
+    @classmethod
+    def fit(cls, x_train: Floats) -> Self:
+        mean = x_train.mean(axis=0, dtype=np.float64)
+        sd = x_train.std(axis=0, dtype=np.float64)
+        return cls(mean.astype(np.float32), np.maximum(sd, SD_FLOOR).astype(np.float32))
+
+    def transform(self, x: Floats) -> Floats:
+        scores = x - self.mean
+        scores /= self.sd
+        return np.clip(scores, -CLIP, CLIP, out=scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Rank(Scaling):
+    """Rank of each gene within its sample, from -1 (lowest) to 1 (highest); genes that tie share their mean rank.
+
+    Nothing is fitted: any monotone change of a whole sample, such as another platform's scale, leaves it as it is.
+    """
+
+    name = "rank"
+
+    @classmethod
+    def fit(cls, x_train: Floats) -> Self:
+        return cls()
+
+    def transform(self, x: Floats) -> Floats:
+        ranks = np.empty(x.shape, dtype=np.float32)
+        half = max((x.shape[1] - 1) / 2, 0.5)  # with a single gene the only rank is 0
+        for row, values in enumerate(x):
+            _, group, size = np.unique(values, return_inverse=True, return_counts=True)
+            mean_rank = np.cumsum(size) - (size + 1) / 2
+            ranks[row] = mean_rank[group] / half - (0 if x.shape[1] == 1 else 1)
+        return ranks
+
+
+SCALINGS: dict[str, type[Scaling]] = {scaling.name: scaling for scaling in (MinMax, ZScore, Rank)}
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """From expression to pictures, as fitted on one fold's training rows.
+
+    Attributes:
+        scaling: fitted scaling of values.
+        layout: which gene is which pixel.
+    """
+
+    scaling: Scaling
+    layout: Layout
+
+    @classmethod
+    def fit(cls, scaling: str, layout: str, x_train: Floats, seed: int, cache: Path | None = None) -> "Preprocessor":
+        """Fit on training rows.
+
+        Args:
+            scaling: name in ``SCALINGS``.
+            layout: name in ``aio_tune.layout.LAYOUTS``, or a size such as ``128x128x1``.
+            x_train: expression of the training rows alone, float32, shape (n, genes), log2(TPM+1).
+            seed: of layouts that draw random numbers, 0 or more.
+            cache: folder for layouts that are costly to fit; None fits anew.
+
+        Raises:
+            TrialError: scaling or layout are unknown, or the genes do not fit into the layout's size.
+            ValueError: there is no row or gene, or a value is not finite.
+        """
+        if scaling not in SCALINGS:
+            raise TrialError(f"Expected a scaling, one of {', '.join(SCALINGS)}. Received {scaling!r}.")
+        if x_train.ndim != 2 or 0 in x_train.shape:
+            raise ValueError(f"Expected training rows of shape (n, genes). Received {x_train.shape}.")
+        x_train = _finite(x_train)
+        return cls(SCALINGS[scaling].fit(x_train), make_layout(layout, x_train, seed, cache))
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of one picture, (height, width, channels) or (length, 1)."""
+        return self.layout.shape
+
+    def transform(self, x: Floats) -> Floats:
+        """Draw pictures.
+
+        Args:
+            x: expression, float32, shape (n, genes), genes and unit as in training.
+
+        Returns:
+            float32, shape (n, *shape), 0 at padding pixels.
+
+        Raises:
+            ValueError: the number of genes is another one, or a value is not finite.
+        """
+        if x.ndim != 2 or x.shape[1] != self.layout.n_genes:
+            raise ValueError(f"Expected shape (n, {self.layout.n_genes}). Received {x.shape}.")
+        return self.layout.to_image(self.scaling.transform(_finite(x)))
+
+    def save(self, path: Path) -> None:
+        """Write one ``.npz`` file: a JSON header (format, version, scaling) and plain arrays, no pickle."""
+        header = json.dumps({"format": FORMAT, "version": VERSION, "scaling": self.scaling.name})
+        arrays = {f"scaling_{name}": array for name, array in self.scaling.state().items()}
+        arrays |= {f"layout_{name}": array for name, array in self.layout.state().items()}
+        with path.open("wb") as file:
+            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> "Preprocessor":
+        """Read what ``save`` wrote, bit by bit the same.
+
+        Raises:
+            RegistryError: the file is missing, damaged, of a later version, or not a preprocessor.
+        """
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            header = json.loads(str(arrays["header"]))
+            if (header["format"], header["version"]) != (FORMAT, VERSION):
+                raise RegistryError(f"Expected {FORMAT} version {VERSION} in {path}. Received {header}.")
+            scaling = SCALINGS[header["scaling"]].from_state(_part(arrays, "scaling_"))
+            layout = Layout.from_state(_part(arrays, "layout_"))
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise RegistryError(f"Expected a fitted preprocessor at {path}. Received: {error}.") from error
+        return cls(scaling, layout)
+
+
+def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _finite(x: Floats) -> Floats:
+    x = np.asarray(x, dtype=np.float32)
+    if not np.isfinite(x).all():
+        raise ValueError("Expected finite expression values. Received NaN or infinity.")
+    return x

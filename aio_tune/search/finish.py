@@ -1,0 +1,189 @@
+"""After the last trial: the winner as an ensemble in the registry, and figures on the runs of the best trials."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.config import Home, RunFolder
+from aio_tune.dataset import AioDataset
+from aio_tune.errors import SearchError
+from aio_tune.figures import aio_figure, confusion_figure, roc_figure
+from aio_tune.ledger import Ledger
+from aio_tune.metrics import confusion, roc_points
+from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients
+from aio_tune.preprocess import Preprocessor
+from aio_tune.search.leaderboard import read_state
+from aio_tune.search.run import TrainingRows, training_rows
+from aio_tune.search.state import SearchState, TrialRecord
+from aio_tune.search_space import SearchSpec
+from aio_tune.tracking import Mirror, log_figures, register_search
+from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.trial import fold_folder, trial_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Trials whose runs get figures: those a user would open to compare.
+ILLUSTRATED = 3
+EXAMPLES = 2
+
+
+def register_winner(
+    home: Home, name: str, dataset: AioDataset, spec: SearchSpec, uri: str, mirror: Mirror
+) -> SearchState:
+    """Register the best trial's fold models and their ensemble; doing it again adds nothing.
+
+    Args:
+        home: where the search is.
+        name: the search; it has ended, and a trial of it finished all folds.
+        dataset: what it was searched on.
+        spec: its space and settings.
+        uri: the MLflow store.
+        mirror: that of the search, with nothing left to send; it knows the trials' runs.
+
+    Returns:
+        The search with ``registered`` filled in.
+
+    Raises:
+        SearchError: no trial finished all folds, or the winner has no run yet.
+        RegistryError: the store refused.
+    """
+    state = read_state(home, name)
+    if state.best is None:
+        raise SearchError(f"Expected a trial of {name} that finished all folds. Received none.")
+    if not state.registered:
+        rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
+        run = home.run(name)
+        _illustrate(run, state, rows, uri, mirror)
+        _register(run, state, state.best, rows, dataset, uri, mirror)
+        state = read_state(home, name)
+        mirror.flush()
+    return state
+
+
+def _register(
+    run: RunFolder,
+    state: SearchState,
+    best: TrialRecord,
+    rows: TrainingRows,
+    dataset: AioDataset,
+    uri: str,
+    mirror: Mirror,
+) -> None:
+    folds = range(rows.folds.k)
+    members = [_member(run, best.number, fold) for fold in folds]
+    facts = state.started
+    tags = {
+        "aio.dataset": facts["dataset"]["fingerprint"],
+        "aio.code_version": facts["code_version"],
+        "aio.simulated": str(facts["dataset"]["simulated"]).lower(),
+        "aio.training_cohorts": " ".join(facts["settings"]["train_on"]),
+    }
+    spec = EnsembleSpec(
+        task=rows.task.name,
+        classes=rows.task.classes,
+        genes=dataset.genes,
+        gene_means=rows.expression.mean(axis=0, dtype=np.float64).astype(np.float32),
+        training_patients=hash_patients(rows.samples["patient_id"]),
+        training_profiles=frozenset(rows.samples["profile_sha256"]),
+        origin={"search": run.name, "trial": best.number, "params": best.params, **tags},
+    )
+    Ensemble.save(run.ensemble, members, spec)
+    fold_folders = {fold: run.path / "fold_models" / str(fold) for fold in folds}
+    for fold, folder in fold_folders.items():
+        Ensemble.save(folder, [members[fold]], spec)
+    registration = register_search(
+        uri,
+        task=rows.task.name,
+        search=run.name,
+        trial=best.number,
+        run_id=_run_of(mirror, best.number),
+        ensemble_folder=run.ensemble,
+        fold_folders=fold_folders,
+        metrics=cv_metrics(best),
+        fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
+        params=best.params,
+        tags=tags,
+        example=_example(rows, dataset),
+    )
+    with Ledger(run.ledger) as ledger:
+        ledger.append(
+            "model_registered",
+            ensemble={"name": registration.ensemble_model, "version": registration.ensemble_version},
+            folds={"name": registration.fold_model, "versions": list(registration.fold_versions)},
+        )
+
+
+def cv_metrics(trial: TrialRecord) -> dict[str, float]:
+    """``cv_<metric>_mean`` and ``cv_<metric>_sd``, as the trial's run has them; undefined ones are left out."""
+    named: dict[str, float | None] = {}
+    for metric, (mean, sd) in trial.cv.items():
+        named |= {f"cv_{metric}_mean": mean, f"cv_{metric}_sd": sd}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _member(run: RunFolder, trial: int, fold: int) -> Member:
+    folder = fold_folder(run.trials, trial, fold)
+    return Member(fold, folder / MODEL, folder / PREPROCESSING)
+
+
+def _example(rows: TrainingRows, dataset: AioDataset) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(rows.expression[:EXAMPLES], columns=list(dataset.genes))
+
+
+def _run_of(mirror: Mirror, trial: int) -> str:
+    run_id = mirror.trial_run(trial)
+    if run_id is None:
+        raise SearchError(
+            f"Expected an MLflow run of trial {trial}. Received none: the tracking store does not answer.",
+            "Run the search again with --resume when it does; nothing will be trained again.",
+        )
+    return run_id
+
+
+def _illustrate(run: RunFolder, state: SearchState, rows: TrainingRows, uri: str, mirror: Mirror) -> None:
+    complete = [trial for trial in state.ranked() if trial.state == "COMPLETE"]
+    for trial in complete[:ILLUSTRATED]:
+        log_figures(uri, _run_of(mirror, trial.number), trial_figures(run, trial, rows))
+
+
+def trial_figures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "dict[str, Figure]":
+    """ROC and confusion matrix of the out-of-fold calls, and the AIOs of two patients of each class."""
+    with np.load(trial_folder(run.trials, trial.number) / "oof.npz", allow_pickle=False) as stored:
+        probabilities, fold_of = stored["probabilities"], stored["fold"]
+    called = fold_of >= 0
+    labels = rows.labels[called].astype(np.int64)
+    title = f"{run.name}, trial {trial.number}: out of fold"
+    counts = confusion(labels, probabilities[called], rows.task.n_classes)
+    return {
+        "roc": roc_figure(_roc_curves(rows, probabilities, fold_of), title),
+        "confusion": confusion_figure(counts, rows.task.classes, title),
+        "aio": _pictures(run, trial, rows),
+    }
+
+
+def _roc_curves(
+    rows: TrainingRows, probabilities: npt.NDArray[np.float32], fold_of: npt.NDArray[np.int8]
+) -> dict[str, Any]:
+    """One curve per fold for two classes, else one per class over all folds."""
+    if rows.task.n_classes == 2:
+        folds = [fold_of == fold for fold in range(rows.folds.k)]
+        return {
+            f"fold {k}": roc_points((rows.labels[rows_of_fold] == 1).astype(np.int64), probabilities[rows_of_fold, 1])
+            for k, rows_of_fold in enumerate(folds)
+        }
+    called = fold_of >= 0
+    return {
+        name: roc_points((rows.labels[called] == i).astype(np.int64), probabilities[called, i])
+        for i, name in enumerate(rows.task.classes)
+    }
+
+
+def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure":
+    preprocessor = Preprocessor.load(_member(run, trial.number, 0).preprocessing)
+    chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
+    titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
+    return aio_figure(preprocessor.transform(rows.expression[chosen]), titles)

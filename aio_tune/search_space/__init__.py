@@ -1,0 +1,46 @@
+"""Search spaces: YAML -> a typed space -> Optuna suggestions.
+
+A space file is one mapping::
+
+    task: ki67                  # the clinical question
+    train_on: [GSE96058]        # cohorts; default
+    metric: auc                 # default; mean over folds, higher is better
+    folds: 5                    # default
+    seed: 0                     # default
+    trials: 20
+    epochs: 27                  # ladder of rungs (1, e/9) -> (2, e/3) -> (folds, e), or
+    rungs: [[1, 3], [2, 9], [5, 27]]  # the ladder spelt out
+    sampler: tpe                # default; or random
+    pruner: halving             # default; or median, percentile, none
+    resources: {folds_in_parallel: 2, cpus_per_fold: 1}
+    space:
+      batch_norm: true                                            # fixed
+      optimizer: {choice: [adam, sgd]}
+      momentum: {float: [0.5, 0.99], when: {optimizer: sgd}}      # part of a trial only if the condition holds
+      learning_rate: {float: [1e-5, 1e-2], log: true}
+      depth: {int: [1, 4]}
+      fc_widths: {choice: [[64, 32, 32, 16], [128, 64, 32, 16]]}
+    start:
+      - {optimizer: adam, learning_rate: 3e-4}                    # tried first
+
+Every mistake is a ``SpaceError`` in one line that names the file and the line.
+"""
+
+from aio_tune.search_space.known import KNOWN_PARAMETERS
+from aio_tune.search_space.loading import json_schema, load_space
+from aio_tune.search_space.parameters import Choice, Fixed, FloatRange, IntRange, Parameter
+from aio_tune.search_space.spec import Resources, SearchSpec, default_rungs
+
+__all__ = [
+    "KNOWN_PARAMETERS",
+    "Choice",
+    "Fixed",
+    "FloatRange",
+    "IntRange",
+    "Parameter",
+    "Resources",
+    "SearchSpec",
+    "default_rungs",
+    "json_schema",
+    "load_space",
+]

@@ -1,0 +1,236 @@
+"""A search, as its space file describes it."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from aio_tune.metrics import metric_names
+from aio_tune.search_space.located_yaml import Path, show
+from aio_tune.search_space.parameters import (
+    Choice,
+    Condition,
+    Fixed,
+    Model,
+    Parameter,
+    RealNumber,
+    Text,
+    TrueOrFalse,
+    Value,
+    WholeNumber,
+    alternatives,
+    holds,
+    plain,
+)
+from aio_tune.tasks import TASKS
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+Count = Annotated[WholeNumber, Field(ge=1)]
+Rungs = tuple[tuple[Count, Count], ...]
+
+
+class Resources(Model):
+    """What one trial takes of the machine or cluster."""
+
+    max_concurrent_trials: Count | None = Field(
+        default=None, description="upper bound on trials at one time; left out, as many as fit"
+    )
+    folds_in_parallel: Count = Field(default=1, description="processes of one trial; its folds are dealt to them")
+    cpus_per_fold: Count = Field(default=1, description="CPUs, and threads, of one process")
+    gpus_per_fold: RealNumber = Field(
+        default=0, ge=0, description="share of a GPU of one process, e.g. 0.25; with 0 it sees no GPU"
+    )
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        if self.gpus_per_fold > 1 and self.gpus_per_fold != int(self.gpus_per_fold):
+            raise error(("resources", "gpus_per_fold"), "a share up to 1 or a whole number of GPUs", self.gpus_per_fold)
+        return self
+
+
+class SearchSpec(Model):
+    """Everything a search needs to know but the data. Frozen.
+
+    Of ``epochs`` and ``rungs`` one may be left out: ``rungs`` is then the ladder of ``default_rungs``, ``epochs`` the
+    last rung's. That the names in ``space`` are the network's is checked by ``load_space``, not here.
+    """
+
+    task: Text = Field(description="the clinical question", json_schema_extra={"enum": list(TASKS)})
+    train_on: tuple[Text, ...] = Field(
+        default=("GSE96058",), min_length=1, description="cohorts to train and cross-validate on"
+    )
+    metric: Text = Field(default="auc", description="what is compared: the mean over folds; higher is better")
+    folds: WholeNumber = Field(default=5, ge=2, description="K of the cross-validation")
+    seed: WholeNumber = Field(default=0, ge=0, le=2**31 - 1, description="of folds, sampler, weights and batches")
+    trials: Count = Field(description="how many configurations are tried")
+    epochs: Count = Field(description="passes over the training rows of a trial that finishes")
+    rungs: Rungs = Field(
+        min_length=1, description="pairs [folds, epochs]: after each a trial reports, and may be stopped"
+    )
+    sampler: Literal["tpe", "random"] = Field(default="tpe", description="how the next configuration is chosen")
+    pruner: Literal["halving", "median", "percentile", "none"] = Field(
+        default="halving", description="how hopeless trials are recognised at a rung"
+    )
+    deterministic: TrueOrFalse = Field(
+        default=False, description="bit-identical results on the same machine, at the price of speed"
+    )
+    resources: Resources = Resources()
+    space: dict[str, Parameter] = Field(
+        description="parameter of preprocessing, network or training -> what it may be; others keep their default"
+    )
+    start: tuple[dict[str, Value], ...] = Field(
+        default=(), description="configurations to try first; a parameter that is left out is drawn"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        """``epochs`` from ``rungs``, or the reverse; wrong types are left for the fields to complain about."""
+        if not isinstance(data, Mapping):
+            return data
+        epochs, rungs, folds = data.get("epochs"), data.get("rungs"), data.get("folds", 5)
+        if "epochs" not in data and "rungs" not in data:
+            raise error((), "epochs or rungs", "neither")
+        if "rungs" not in data:
+            if isinstance(epochs, int) and isinstance(folds, int) and min(epochs, folds) > 0:
+                return {**data, "rungs": default_rungs(folds, epochs)}
+            return {**data, "rungs": [(1, 1)]}
+        if "epochs" not in data:
+            last = rungs[-1] if isinstance(rungs, list | tuple) and rungs else None
+            return {**data, "epochs": last[1] if isinstance(last, list | tuple) and len(last) == 2 else 1}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.task not in TASKS:
+            raise error(("task",), f"a task, one of {', '.join(TASKS)}", self.task, TASKS)
+        if len(set(self.train_on)) != len(self.train_on):
+            raise error(("train_on",), "each cohort once", self.train_on)
+        known = metric_names(TASKS[self.task].classes)
+        if self.metric not in known:
+            raise error(("metric",), f"a metric of {self.task}, one of {', '.join(known)}", self.metric, known)
+        if self.resources.folds_in_parallel > self.folds:
+            raise error(("resources", "folds_in_parallel"), f"at most as many processes as folds, {self.folds}",
+                        self.resources.folds_in_parallel)  # fmt: skip
+        self._check_rungs()
+        self._check_conditions()
+        self._check_start()
+        return self
+
+    def _check_rungs(self) -> None:
+        for i, (folds, epochs) in enumerate(self.rungs):
+            before = self.rungs[i - 1] if i else (1, 0)
+            if folds < before[0] or epochs <= before[1]:
+                raise error(("rungs", i), "rungs with more epochs and no fewer folds than the one before, "
+                            f"{list(before)}", [folds, epochs])  # fmt: skip
+        if self.rungs[-1][0] != self.folds:
+            raise error(("rungs", len(self.rungs) - 1), f"a last rung with all {self.folds} folds", self.rungs[-1][0])
+        if self.rungs[-1][1] != self.epochs:
+            raise error(("epochs",), f"as many epochs as the last rung has, {self.rungs[-1][1]}", self.epochs)
+
+    def _check_conditions(self) -> None:
+        for name, parameter in self.space.items():
+            for other, condition in parameter.when.items():
+                at = ("space", name, "when", other)
+                if other not in self.space:
+                    raise error(at, "a condition on a parameter of this space", other, self.space)
+                # A parent that is fixed, perhaps by an override, may well leave its dependants without a use.
+                for value in () if isinstance(self.space[other], Fixed) else alternatives(condition):
+                    if not self.space[other].allows(value):
+                        raise error(at, f"a value that {other} can take", plain(value), _names(self.space[other]))
+        left = dict(self.space)
+        while left:
+            free = [name for name in left if not left.keys() & left[name].when.keys()]
+            if not free:
+                raise error(("space", next(iter(left)), "when"), "conditions that do not lead back to themselves",
+                            list(left))  # fmt: skip
+            left = {name: parameter for name, parameter in left.items() if name not in free}
+
+    def _check_start(self) -> None:
+        for i, point in enumerate(self.start):
+            for name, value in point.items():
+                at = ("start", i, name)
+                if name not in self.space:
+                    raise error(at, "a starting point of parameters in this space", name, self.space)
+                if not self.space[name].allows(value):
+                    raise error(at, f"a value within the space of {name}", plain(value), _names(self.space[name]))
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        """Every parameter after those its conditions speak of, else as in the file."""
+        order: list[str] = []
+        while len(order) < len(self.space):
+            order += [n for n in self.space if n not in order and self.space[n].when.keys() <= set(order)]
+        return tuple(order)
+
+    def suggest(self, trial: "BaseTrial") -> dict[str, Any]:
+        """Draw a configuration ("define by run"): a parameter whose condition does not hold is not in it.
+
+        Args:
+            trial: asked for every searched parameter of the configuration, by its name.
+
+        Returns:
+            Parameter -> value, in JSON values (lists, not tuples), those that are fixed included.
+        """
+        params: dict[str, Any] = {}
+        for name in self._order:
+            parameter = self.space[name]
+            if _active(parameter.when, params):
+                params[name] = parameter.suggest(trial, name)
+        return params
+
+    def distributions(self) -> "dict[str, BaseDistribution]":
+        """Every searched parameter as Optuna sees it, conditional ones included, fixed ones not."""
+        found = {name: parameter.distribution() for name, parameter in self.space.items()}
+        return {name: distribution for name, distribution in found.items() if distribution is not None}
+
+    def encode(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration, whole or in part, in the form that ``Study.enqueue_trial`` takes.
+
+        ``suggest`` then gives it back. Fixed parameters are left out; one whose condition does not hold is never
+        asked for.
+        """
+        return {
+            name: self.space[name].encode(value)
+            for name, value in params.items()
+            if not isinstance(self.space[name], Fixed)
+        }
+
+    def space_facts(self) -> dict[str, Any]:
+        """The space in JSON values, as it would stand in a file: equal facts are the same space."""
+        return {name: parameter.facts() for name, parameter in self.space.items()}
+
+    def settings_facts(self) -> dict[str, Any]:
+        """Everything but the space in JSON values; every default is spelt out."""
+        return self.model_dump(mode="json", exclude={"space"})
+
+
+def default_rungs(folds: int, epochs: int) -> Rungs:
+    """The ladder (1, e/9) -> (2, e/3) -> (K, e), rounded, for K folds and e epochs.
+
+    A rung that rounding leaves without an epoch of its own is left out.
+    """
+    rungs: list[tuple[int, int]] = []
+    for rung in ((1, round(epochs / 9)), (min(2, folds), round(epochs / 3)), (folds, epochs)):
+        if rung[1] > (rungs[-1][1] if rungs else 0) and (rung[1] < epochs or rung[0] == folds):
+            rungs.append(rung)
+    return tuple(rungs)
+
+
+def error(at: Path, expected: str, received: object, near: Iterable[str] = ()) -> PydanticCustomError:
+    """A complaint that knows where in the file it belongs (``at``) and what may have been meant (``near``)."""
+    context = {"at": at, "expected": expected, "received": show(received), "near": tuple(near), "key": received}
+    return PydanticCustomError("spec", "Expected {expected}. Received {received}.", context)
+
+
+def _active(when: Mapping[str, Condition], params: Mapping[str, Any]) -> bool:
+    return all(other in params and holds(condition, params[other]) for other, condition in when.items())
+
+
+def _names(parameter: Parameter) -> tuple[str, ...]:
+    return tuple(o for o in parameter.options if isinstance(o, str)) if isinstance(parameter, Choice) else ()

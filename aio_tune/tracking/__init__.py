@@ -1,0 +1,57 @@
+"""Tracking: MLflow runs, the model registry and promotion; the only room that imports mlflow.
+
+    store       where runs and models are kept: one SQLite file, or a server
+    runs        ledger event -> what MLflow is to be told (pure)
+    mirror      tails a ledger and tells MLflow, in the background
+    artifacts   figures and tables of a run
+    pyfunc      ensemble folder -> MLflow model folder (``loader`` is the script inside it)
+    card        the description of a registered version
+    registry    register, list and find models
+    promotion   gates, aliases and their audit trail
+    evaluations results on unseen cohorts, linked to the model they belong to
+    ui          the command that serves MLflow's user interface
+
+MLflow is imported inside functions, through ``client.connect``: the import takes seconds.
+"""
+
+from aio_tune.tracking.artifacts import log_figures, log_tables
+from aio_tune.tracking.evaluations import log_evaluation
+from aio_tune.tracking.mirror import Mirror
+from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote
+from aio_tune.tracking.registry import (
+    ALIASES,
+    ModelSummary,
+    Registration,
+    ResolvedModel,
+    VersionSummary,
+    list_models,
+    register_search,
+    resolve,
+)
+from aio_tune.tracking.store import ensure_store, tracking_uri
+from aio_tune.tracking.ui import ui_command, ui_environment
+
+__all__ = [
+    "ALIASES",
+    "Check",
+    "Gate",
+    "Mirror",
+    "ModelSummary",
+    "Promotion",
+    "Registration",
+    "ResolvedModel",
+    "VersionSummary",
+    "audit_trail",
+    "ensure_store",
+    "list_models",
+    "log_evaluation",
+    "log_figures",
+    "log_tables",
+    "parse_gate",
+    "promote",
+    "register_search",
+    "resolve",
+    "tracking_uri",
+    "ui_command",
+    "ui_environment",
+]

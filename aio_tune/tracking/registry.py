@@ -1,0 +1,379 @@
+"""The model registry: the best trial's models as registered versions, and how they are found again.
+
+Each fold's model is a version of ``aio-<task>``, all folds together are one version of ``aio-<task>-ensemble``.
+Aliases say what a version is good for; only ``promotion.promote`` moves them.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aio_tune.errors import RegistryError
+from aio_tune.tracking.card import model_card
+from aio_tune.tracking.client import connect, store_errors
+from aio_tune.tracking.pyfunc import save_pyfunc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALIASES = ("candidate", "evaluation", "champion")
+METRIC_TAG = "metric."
+EVALUATION_TAG = "evaluation."
+MODEL_ID = "aio.model_id"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What ``register_search`` left in the registry: names and version numbers."""
+
+    ensemble_model: str
+    ensemble_version: int
+    fold_model: str
+    fold_versions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """One registered version.
+
+    Attributes:
+        version: its number.
+        aliases: those that point at it.
+        created_ms: ms since 1970.
+        run_id: of the trial it comes from.
+        metrics: cross-validated, e.g. ``cv_auc_mean``, and on cohorts, e.g. ``GSE81538:auc``.
+        tags: all tags of the version.
+        ready: whether it can be used.
+    """
+
+    version: int
+    aliases: tuple[str, ...]
+    created_ms: int
+    run_id: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    ready: bool
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One registered model with its versions, newest first."""
+
+    name: str
+    aliases: dict[str, int]
+    versions: tuple[VersionSummary, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A version found through an alias, with its ensemble on this machine.
+
+    Attributes:
+        name: of the registered model.
+        version: its number.
+        alias: through which it was found.
+        folder: the ensemble folder, for ``Ensemble.load``.
+        run_id: of the trial it comes from.
+        metrics: see ``VersionSummary``.
+        tags: all tags of the version.
+    """
+
+    name: str
+    version: int
+    alias: str
+    folder: Path
+    run_id: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def register_search(
+    uri: str,
+    *,
+    task: str,
+    search: str,
+    trial: int,
+    run_id: str,
+    ensemble_folder: Path,
+    fold_folders: Mapping[int, Path],
+    metrics: Mapping[str, float],
+    fold_metrics: Mapping[int, Mapping[str, float]] | None = None,
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
+    example: "pd.DataFrame | None" = None,
+    notes: str = "",
+) -> Registration:
+    """Register a trial's fold models and their ensemble. Doing it again, after a crash too, adds no second version.
+
+    Args:
+        uri: the tracking store.
+        task: e.g. ``"ki67"``.
+        search: its name.
+        trial: its number.
+        run_id: the trial's run, e.g. from ``Mirror.trial_run``.
+        ensemble_folder: as written by ``Ensemble.save``, with all folds.
+        fold_folders: fold -> ensemble folder with that fold's model alone.
+        metrics: of the trial, as in its run: ``cv_<metric>_mean``, ``cv_<metric>_sd``; gates look them up.
+        fold_metrics: fold -> metric -> value on that fold's validation rows.
+        params: the trial's parameters, for the description.
+        tags: more tags for every version, e.g. dataset fingerprint and code version.
+        example: some samples, log2(TPM+1), columns gene symbols.
+        notes: Markdown to add to the descriptions.
+
+    Returns:
+        Names and versions.
+
+    Raises:
+        RegistryError: a folder is not an ensemble, or the store refused.
+    """
+    fold_model, ensemble_model = f"aio-{task}", f"aio-{task}-ensemble"
+    origin: dict[str, object] = {"search": search, "trial": trial, "folds": len(fold_folders), **(tags or {})}
+    shared = {**(tags or {}), "aio.task": task, "aio.search": search, "aio.trial": str(trial)}
+    with store_errors(uri):
+        writer = _Writer(connect(uri), run_id, example, params or {}, notes)
+        fold_versions = []
+        for fold, folder in sorted(fold_folders.items()):
+            what = f"The network trained on all folds but fold {fold}, as an ensemble of one."
+            values = (fold_metrics or {}).get(fold, {})
+            version_tags = {**shared, "aio.fold": str(fold)}
+            fold_versions.append(
+                writer.version(
+                    model=fold_model,
+                    folder=folder,
+                    what=what,
+                    origin={**origin, "fold": fold},
+                    metrics=values,
+                    tags=version_tags,
+                )
+            )
+        what = f"{len(fold_folders)} networks, one per fold, whose probabilities are averaged."
+        ensemble_tags = {
+            **shared,
+            "aio.fold": "all",
+            "aio.folds": str(len(fold_folders)),
+            "aio.fold_versions": " ".join(map(str, fold_versions)),
+        }
+        version = writer.version(
+            model=ensemble_model,
+            folder=ensemble_folder,
+            what=what,
+            origin=origin,
+            metrics=metrics,
+            tags=ensemble_tags,
+        )
+    return Registration(ensemble_model, version, fold_model, tuple(fold_versions))
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the versions of one trial."""
+
+    client: Any
+    run_id: str
+    example: "pd.DataFrame | None"
+    params: Mapping[str, object]
+    notes: str
+
+    def version(
+        self,
+        *,
+        model: str,
+        folder: Path,
+        what: str,
+        origin: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> int:
+        """The number of the version for ``folder``, new or from an earlier attempt."""
+        found = self._existing(model, tags["aio.fold"])
+        if found is not None:
+            return found
+        logged = self._log(model, folder, tags)
+        if not self.client.search_registered_models(f"name = '{model}'"):
+            self.client.create_registered_model(model, tags={"aio.kind": "model"})
+        created = self.client.create_model_version(
+            model,
+            logged.artifact_location,
+            run_id=self.run_id,
+            model_id=logged.model_id,
+            tags={
+                **tags,
+                MODEL_ID: logged.model_id,
+                **{f"{METRIC_TAG}{name}": repr(float(value)) for name, value in metrics.items()},
+            },
+            description=model_card(
+                model, what=what, origin=origin, metrics=metrics, params=self.params, notes=self.notes
+            ),
+        )
+        return int(created.version)
+
+    def _existing(self, model: str, fold: str) -> int | None:
+        condition = f"name = '{model}' and run_id = '{self.run_id}'"
+        for found in self.client.search_model_versions(condition):
+            if found.tags.get("aio.fold") == fold:
+                return int(found.version)
+        return None
+
+    def _log(self, model: str, folder: Path, tags: Mapping[str, str]) -> Any:
+        """Upload the model folder as a model of the trial's run."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        experiment = self.client.get_run(self.run_id).info.experiment_id
+        name = model if tags["aio.fold"] == "all" else f"{model}-fold-{tags['aio.fold']}"
+        logged = self.client.create_logged_model(
+            experiment, name, self.run_id, dict(tags), {key: str(value) for key, value in self.params.items()}
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            ids = {"run_id": self.run_id, "model_id": logged.model_id, "artifact_path": logged.artifact_location}
+            save_pyfunc(folder, path, ids=ids, metadata_facts=dict(tags), example=self.example)
+            self.client.log_model_artifacts(logged.model_id, str(path))
+        self.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return logged
+
+
+def list_models(uri: str) -> list[ModelSummary]:
+    """Every registered model of ours, by name.
+
+    Raises:
+        RegistryError: the store cannot be reached.
+    """
+    with store_errors(uri):
+        client = connect(uri)
+        return [summarise(client, model) for model in _pages(client.search_registered_models, "name LIKE 'aio-%'")]
+
+
+def find_model(client: Any, name: str) -> ModelSummary:
+    """The registered model called ``name``.
+
+    Raises:
+        RegistryError: there is none; lists those that there are.
+    """
+    # Quoting is not needed for the names that exist, and a name with a quote cannot exist.
+    for model in _pages(client.search_registered_models, f"name = '{name}'") if "'" not in name else ():
+        return summarise(client, model)
+    names = sorted(model.name for model in _pages(client.search_registered_models, "name LIKE 'aio-%'"))
+    raise RegistryError(
+        f"Expected the name of a registered model. Received {name!r}.",
+        f"There are: {', '.join(names)}." if names else "There are none yet: run a search first.",
+    )
+
+
+def summarise(client: Any, model: Any) -> ModelSummary:
+    """A registered model of MLflow's as one of ours."""
+    aliases = {alias: int(version) for alias, version in model.aliases.items()}
+    versions = [
+        VersionSummary(
+            version=int(version.version),
+            aliases=tuple(sorted(alias for alias, number in aliases.items() if number == int(version.version))),
+            created_ms=int(version.creation_timestamp),
+            run_id=str(version.run_id),
+            metrics=_metrics(version.tags),
+            tags=dict(version.tags),
+            ready=version.status == "READY",
+        )
+        for version in _pages(client.search_model_versions, f"name = '{model.name}'")
+    ]
+    versions.sort(key=lambda version: version.version, reverse=True)
+    return ModelSummary(model.name, aliases, tuple(versions))
+
+
+def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedModel:
+    """The version that an alias points at, with its files on this machine.
+
+    Args:
+        uri: the tracking store.
+        reference: ``MODEL@ALIAS``. A bare model or version number is refused: using a model on cohorts is a decision,
+            and promoting is how it is taken and recorded.
+        cache: folder for models of a server; None means a temporary one. Files of a local store are used in place.
+
+    Raises:
+        RegistryError: the reference is not of that form, or nothing is there, or what is there is not a model folder
+            of ours.
+    """
+    name, at, alias = reference.partition("@")
+    if not at or not alias:
+        model, _, version = reference.partition("/")
+        flag = f" --version {version}" if version else ""
+        raise RegistryError(
+            f"Expected MODEL@ALIAS. Received {reference!r}.",
+            f"Promote it first: aio-tune promote {model}{flag} --to evaluation; then use {model}@evaluation.",
+        )
+    with store_errors(uri):
+        client = connect(uri)
+        model_summary = find_model(client, name)
+        number = model_summary.aliases.get(alias)
+        if number is None:
+            there = ", ".join(f"{key} (version {value})" for key, value in sorted(model_summary.aliases.items()))
+            raise RegistryError(
+                f"Expected an alias of {name}. Received {alias!r}; aliases set: {there or 'none'}.",
+                f"Set it with: aio-tune promote {name} --to {alias if alias in ALIASES else 'evaluation'}",
+            )
+        found = next(version for version in model_summary.versions if version.version == number)
+        root = _fetch(client, uri, name, number, cache)
+    return ResolvedModel(name, number, alias, _ensemble_folder(root), found.run_id, found.metrics, found.tags)
+
+
+def _fetch(client: Any, uri: str, name: str, version: int, cache: Path | None) -> Path:
+    """The model folder of a version: where it lies if the store is local, else a downloaded copy."""
+    from mlflow.artifacts import download_artifacts
+
+    source = client.get_model_version_download_uri(name, str(version))
+    if source.startswith(("file:", "/")):
+        return Path(download_artifacts(artifact_uri=source, tracking_uri=uri))
+    if cache is None:
+        cache = Path(tempfile.mkdtemp(prefix="aio-tune-models-"))
+    # Named by the logged model's id within the source, so that two servers' "version 1" never meet in one cache.
+    target = cache / name / f"{version}-{Path(source.rstrip('/')).parent.name}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=target.parent))
+        try:
+            fetched = Path(download_artifacts(artifact_uri=source, dst_path=str(unfinished), tracking_uri=uri))
+            fetched.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _ensemble_folder(root: Path) -> Path:
+    """The ensemble within a model folder, which must really lie within it."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    try:
+        place = Model.load(str(root)).flavors["python_function"]["artifacts"]["ensemble"]["path"]
+    except (MlflowException, OSError, KeyError, TypeError) as error:
+        raise RegistryError(f"Expected a model folder of aio-tune at {root}. Received: {error}.") from error
+    folder = root / place
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise RegistryError(f"Expected an ensemble within {root}. Received a path out of it: {place}.")
+    return folder
+
+
+def _metrics(tags: Mapping[str, str]) -> dict[str, float]:
+    """Metrics from a version's tags: ``metric.<name>``, and ``evaluation.<cohort>.<name>`` as ``<cohort>:<name>``."""
+    metrics = {}
+    for key, value in tags.items():
+        if key.startswith(METRIC_TAG):
+            metrics[key.removeprefix(METRIC_TAG)] = float(value)
+        elif key.startswith(EVALUATION_TAG):
+            cohort, _, name = key.removeprefix(EVALUATION_TAG).rpartition(".")
+            metrics[f"{cohort}:{name}"] = float(value)
+    return metrics
+
+
+def _pages(search: Any, condition: str) -> list[Any]:
+    """All results of a search that MLflow gives page by page."""
+    results: list[Any] = []
+    token = None
+    while True:
+        page = search(condition, page_token=token)
+        results.extend(page)
+        token = page.token
+        if not token:
+            return results

@@ -1,0 +1,57 @@
+"""Threads, GPUs and determinism of this process: the one module that may know which backend Keras runs on."""
+
+import gc
+import os
+
+from aio_tune.errors import TrialError
+
+
+def configure_backend(threads: int, gpu_share: float = 0.0, deterministic: bool = False) -> None:
+    """Set up the backend of this process. Call it once, before anything is built.
+
+    With another backend than TensorFlow it sets nothing: JAX and PyTorch take threads and devices from their own
+    environment variables.
+
+    Args:
+        threads: CPU threads for one operation, at least 1. Operations run one after the other.
+        gpu_share: share of a GPU this process may use; 0 hides all GPUs from it. A share is not enforced, but memory
+            is taken only as needed, so that several processes fit on one GPU.
+        deterministic: bit-identical results on the same machine, at the price of speed.
+
+    Raises:
+        TrialError: TensorFlow was in use before, with other settings; or a GPU is asked for and none is in sight.
+    """
+    # TensorFlow's start-up notes go to stderr and speak of drivers that a CPU machine does not have.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpu_share:
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            tf.config.set_visible_devices([], "GPU")
+    except RuntimeError as error:
+        raise TrialError(f"Expected to set up TensorFlow before its first use. Received: {error}.") from error
+    if gpu_share and not gpus:
+        raise TrialError(
+            f"Expected a GPU, of which {gpu_share:g} is asked for. Received none.",
+            "Install the gpu extra, or ask for none.",
+        )
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def release() -> None:
+    """Forget every network built so far: graphs and names that Keras keeps for the process would otherwise pile up."""
+    import keras
+
+    keras.backend.clear_session(free_memory=False)
+    gc.collect()

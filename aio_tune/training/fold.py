@@ -1,0 +1,270 @@
+"""One fold: its rows, its fitted preprocessing, its weights and how far it is trained."""
+
+import json
+import math
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.errors import RegistryError, TrialError
+from aio_tune.metrics import evaluate_calls
+from aio_tune.preprocess import Preprocessor
+from aio_tune.training.program import Program, State
+from aio_tune.training.settings import configuration, input_shape
+
+STATE = "state.json"
+MODEL = "model.keras"
+PREPROCESSING = "preprocess.npz"
+CURVES = ("train_loss", "valid_loss", "valid_auc")
+
+
+@dataclass(frozen=True)
+class FoldSpec:
+    """Which rows a fold trains on, and which it is judged on.
+
+    Attributes:
+        fold: its number, from 0.
+        train: row indices, int, shape (n_train,).
+        valid: row indices, int, shape (n_valid,); none of ``train``'s patients is among them.
+    """
+
+    fold: int
+    train: npt.NDArray[np.integer]
+    valid: npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """How a fold stands at an epoch.
+
+    Attributes:
+        fold: its number.
+        epoch: epochs trained in all.
+        metrics: ``evaluate_calls`` on the validation rows.
+        curves: ``train_loss`` (with penalties), ``valid_loss`` (cross-entropy alone) and ``valid_auc``, one value
+            per epoch since the first.
+        probabilities: of the validation rows, float32, shape (n_valid, n_classes).
+        seconds: spent on training since the last report.
+        parameters: of the network.
+    """
+
+    fold: int
+    epoch: int
+    metrics: dict[str, float]
+    curves: dict[str, list[float]]
+    probabilities: npt.NDArray[np.float32]
+    seconds: float
+    parameters: int
+
+
+@dataclass
+class _Progress:
+    epoch: int = 0
+    curves: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVES})
+
+
+class FoldTrainer:
+    """Trains one fold.
+
+    Args:
+        params: the configuration; names left out have their defaults.
+        x: expression, float32, shape (n, genes), log2(TPM+1); read, never written.
+        y: class indices, int8, shape (n,).
+        spec: the fold's rows.
+        classes: class names.
+        seed: with the fold and the epoch it sets initial weights, dropout and the order of patients; 0 or more.
+        layout_cache: folder for fitted layouts; None fits anew.
+        program: of another fold of the same configuration, which saves this one the building and tracing of a
+            network; None makes one.
+
+    Raises:
+        TrialError: a parameter is unknown or out of range, the network cannot be built, or the training rows lack a
+            class.
+        ValueError: ``program`` is of another configuration.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Any],
+        x: npt.NDArray[np.float32],
+        y: npt.NDArray[np.int8],
+        spec: FoldSpec,
+        classes: Sequence[str],
+        *,
+        seed: int,
+        layout_cache: Path | None = None,
+        program: Program | None = None,
+    ) -> None:
+        missing = [name for code, name in enumerate(classes) if not (y[spec.train] == code).any()]
+        if missing:
+            raise TrialError(
+                f"Expected every class among fold {spec.fold}'s training rows. Received none of {', '.join(missing)}."
+            )
+        self.program = program or Program(params, input_shape(params, x.shape[1]), len(classes))
+        if self.program.configuration != configuration(params):
+            raise ValueError("Expected a program of the same configuration. Received another one's.")
+        self.spec = spec
+        self._x = x
+        self._y = y
+        self._classes = tuple(classes)
+        self._seed = seed
+        self._settings = self.program.settings
+        self._layout_cache = layout_cache
+        self._preprocessor: Preprocessor | None = None
+        self._state: State = self.program.initial_state(_seed_of(seed, spec.fold))
+        self._progress = _Progress()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained so far."""
+        return self._progress.epoch
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """Fitted on the training rows alone, when first needed: a restored fold has it from its checkpoint."""
+        if self._preprocessor is None:
+            rows = self._x[self.spec.train]
+            settings = self._settings
+            self._preprocessor = Preprocessor.fit(
+                settings.scaling, settings.layout, rows, self._seed, self._layout_cache
+            )
+        return self._preprocessor
+
+    def train_to(self, epoch: int) -> FoldReport:
+        """Train until ``epoch`` epochs are done; nothing if they are.
+
+        Raises:
+            TrialError: the loss is not finite any more.
+        """
+        began = time.perf_counter()
+        # Drawn for this rung only: pictures of all folds at once would be the largest thing in memory.
+        valid = self.preprocessor.transform(self._x[self.spec.valid])
+        self.program.load(self._state)
+        probabilities = None
+        if self.epoch < epoch:
+            train = self.preprocessor.transform(self._x[self.spec.train])
+            while self.epoch < epoch:
+                probabilities = self._one_epoch(train, valid)
+            self._state = self.program.unload()
+        if probabilities is None:
+            probabilities = self.program.predict(valid)
+        return FoldReport(
+            fold=self.spec.fold,
+            epoch=self.epoch,
+            metrics=evaluate_calls(self._y[self.spec.valid], probabilities, self._classes),
+            curves={name: list(curve) for name, curve in self._progress.curves.items()},
+            probabilities=probabilities,
+            seconds=time.perf_counter() - began,
+            parameters=self.program.parameters,
+        )
+
+    def _one_epoch(self, train: npt.NDArray[np.float32], valid: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Train one epoch; returns the validation rows' probabilities after it."""
+        progress = self._progress
+        labels = self._y[self.spec.train]
+        targets = np.eye(len(self._classes), dtype=np.float32)[labels]
+        weights = class_weights(labels, len(self._classes), self._settings.class_weight)
+        order = np.random.default_rng([self._seed, self.spec.fold, progress.epoch]).permutation(len(train))
+        loss = self.program.train_epoch(train, targets, weights, order)
+        if not math.isfinite(loss):
+            raise TrialError(
+                f"Expected a finite loss. Received {loss} for fold {self.spec.fold} in epoch {progress.epoch + 1}.",
+                "Try a smaller learning rate.",
+            )
+        probabilities = self.program.predict(valid)
+        valid_labels = self._y[self.spec.valid]
+        progress.epoch += 1
+        progress.curves["train_loss"].append(loss)
+        progress.curves["valid_loss"].append(cross_entropy(valid_labels, probabilities))
+        progress.curves["valid_auc"].append(evaluate_calls(valid_labels, probabilities, self._classes)["auc"])
+        return probabilities
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint: everything that the next epoch depends on, whole or not at all.
+
+        ``state.json`` says how far the fold is and names the file of its arrays. It is replaced last, so that a crash
+        leaves the checkpoint before.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.preprocessor.save(folder / f"new-{PREPROCESSING}")
+        (folder / f"new-{PREPROCESSING}").replace(folder / PREPROCESSING)
+        arrays = f"state_{self.epoch:04d}.npz"
+        facts = {
+            "fold": self.spec.fold,
+            "seed": self._seed,
+            "configuration": self.program.configuration,
+            "arrays": arrays,
+            **asdict(self._progress),
+        }
+        with (folder / arrays).open("wb") as file:
+            np.savez(file, *self._state)
+        (folder / f"new-{STATE}").write_text(json.dumps(facts))
+        (folder / f"new-{STATE}").replace(folder / STATE)
+        for older in folder.glob("state_*.npz"):
+            if older.name != arrays:
+                older.unlink()
+
+    def restore(self, folder: Path) -> None:
+        """Go on from a checkpoint, exactly as if training had never stopped.
+
+        Raises:
+            TrialError: the checkpoint is missing, damaged, or of another configuration, fold or seed.
+        """
+        try:
+            facts = json.loads((folder / STATE).read_text())
+            with np.load(folder / Path(facts["arrays"]).name, allow_pickle=False) as stored:
+                state = [stored[f"arr_{i}"] for i in range(len(stored.files))]
+            preprocessor = Preprocessor.load(folder / PREPROCESSING)
+            progress = _Progress(int(facts["epoch"]), {name: list(facts["curves"][name]) for name in CURVES})
+            found = (facts["fold"], facts["seed"], facts["configuration"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RegistryError) as error:
+            raise TrialError(f"Expected a checkpoint in {folder}. Received: {error}.") from error
+        same = found == (self.spec.fold, self._seed, self.program.configuration)
+        if not same or [a.shape for a in state] != [a.shape for a in self._state]:
+            raise TrialError(
+                f"Expected a checkpoint of fold {self.spec.fold} of this configuration in {folder}. "
+                "Received one of another fold, seed or configuration."
+            )
+        self._state, self._preprocessor, self._progress = state, preprocessor, progress
+
+    def export(self, folder: Path) -> None:
+        """Write the trained network and its preprocessing, for use without this code's training."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.program.save_model(self._state, folder / f"new-{MODEL}")
+        self.preprocessor.save(folder / f"new-{PREPROCESSING}")
+        for name in (MODEL, PREPROCESSING):
+            (folder / f"new-{name}").replace(folder / name)
+
+
+def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldReport]:
+    """Train every fold to ``epoch``, one after the other on this process's cores; reports in the same order.
+
+    Raises:
+        TrialError: the loss of a fold is not finite any more.
+    """
+    return [trainer.train_to(epoch) for trainer in trainers]
+
+
+def class_weights(labels: npt.NDArray[np.integer], n_classes: int, kind: str) -> npt.NDArray[np.float32]:
+    """A weight for each row, mean 1: all 1, or ``balanced``, n / (n_classes * class count) as in scikit-learn."""
+    if kind == "none":
+        return np.ones(len(labels), dtype=np.float32)
+    counts = np.bincount(labels, minlength=n_classes)
+    return (len(labels) / (n_classes * counts))[labels].astype(np.float32)
+
+
+def cross_entropy(labels: npt.NDArray[np.integer], probabilities: npt.NDArray[np.float32]) -> float:
+    """Mean negative log-probability of the true class, natural logarithm."""
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(chosen, 1e-7, 1.0)).mean())
+
+
+def _seed_of(seed: int, fold: int) -> int:
+    """One seed for each pair, so that folds neither share weights nor those of a neighbouring seed."""
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])

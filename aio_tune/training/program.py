@@ -1,0 +1,128 @@
+"""One compiled network that all folds of a configuration take turns in.
+
+K folds of a configuration are the same program with other numbers. Building and tracing a network costs seconds, and
+swapping its variables costs milliseconds; so there is one network, and each fold owns a list of arrays: weights,
+batch-norm averages, the random states of dropout and the optimizer's slots. That list is also the fold's checkpoint,
+and nothing a training step depends on is outside it, so a restored fold goes on exactly where it stopped.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.models import build
+from aio_tune.training.settings import configuration, split_params
+
+if TYPE_CHECKING:
+    import keras
+
+State = list[npt.NDArray[Any]]
+PREDICT_ROWS = 256
+
+
+class Program:
+    """A compiled network and whose turn it is.
+
+    Args:
+        params: the whole configuration.
+        input_shape: of one picture.
+        n_classes: at least two.
+
+    Attributes:
+        configuration: all parameters, defaults filled in, as JSON values.
+        parameters: number of the network's weights.
+
+    Raises:
+        TrialError: a parameter is unknown or out of range, or the network cannot be built.
+    """
+
+    def __init__(self, params: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int) -> None:
+        import keras
+
+        self.settings, self._network = split_params(params)
+        self.input_shape = input_shape
+        self.n_classes = n_classes
+        self.configuration = configuration(params)
+        self._model: keras.Model = self._build(seed=0)
+        self._model.compile(
+            optimizer=self.settings.make_optimizer(),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing),
+            # XLA on CPUs took 40 s to compile this network and made TensorFlow's steps slower; JAX needs it.
+            jit_compile=keras.backend.backend() != "tensorflow",
+        )
+        self._model.optimizer.build(self._model.trainable_variables)
+        self._blank_optimizer = [_to_numpy(variable) for variable in self._model.optimizer.variables]
+        self.parameters = int(self._model.count_params())
+
+    def initial_state(self, seed: int) -> State:
+        """A fold's state before its first step."""
+        fresh = self._build(seed)
+        return [*(_to_numpy(variable) for variable in fresh.variables), *(a.copy() for a in self._blank_optimizer)]
+
+    def load(self, state: State) -> None:
+        """Give the network a fold's state."""
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def unload(self) -> State:
+        """The network's present state."""
+        return [_to_numpy(variable) for variable in self._variables()]
+
+    def train_epoch(
+        self,
+        images: npt.NDArray[np.float32],
+        targets: npt.NDArray[np.float32],
+        weights: npt.NDArray[np.float32],
+        order: npt.NDArray[np.intp],
+    ) -> float:
+        """One pass over the rows in ``order``, at once ended by a loss that is not finite.
+
+        Args:
+            images: shape (n, *input_shape).
+            targets: one-hot classes, shape (n, n_classes).
+            weights: of each row in the loss, shape (n,).
+            order: row indices.
+
+        Returns:
+            The loss averaged over the rows, penalties included; not finite as soon as it is in one batch.
+        """
+        loss = math.nan
+        self._model.reset_metrics()  # Keras returns the mean since the last reset, weighted by the size of batches
+        # Batches of nearly equal size: a last one of a single patient would be noise, and batch normalisation fails.
+        for rows in np.array_split(order, max(1, round(len(order) / self.settings.batch_size))):
+            loss = float(self._model.train_on_batch(images[rows], targets[rows], sample_weight=weights[rows]))
+            if not math.isfinite(loss):
+                break
+        return loss
+
+    def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Probabilities, float32, shape (n, n_classes)."""
+        parts = [
+            np.asarray(self._model.predict_on_batch(images[start : start + PREDICT_ROWS]), dtype=np.float32)
+            for start in range(0, len(images), PREDICT_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def save_model(self, state: State, path: Path) -> None:
+        """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
+        bare = self._build(seed=0)
+        for variable, value in zip(bare.variables, state[: len(bare.variables)], strict=True):
+            variable.assign(value)
+        bare.save(path)
+
+    def _build(self, seed: int) -> "keras.Model":
+        return build(self._network.model_dump(), self.input_shape, self.n_classes, seed)
+
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+
+def _to_numpy(variable: Any) -> npt.NDArray[Any]:
+    import keras
+
+    # A copy: on CPUs the backend may hand out its own memory, which the next step overwrites.
+    return np.array(keras.ops.convert_to_numpy(variable))

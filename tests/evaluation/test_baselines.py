@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from aio_tune.errors import EvaluationError
+from aio_tune.evaluation import cross_validate_baseline, cross_validate_majority, fit_baseline, majority
+from aio_tune.folds import make_folds
+from aio_tune.metrics import mean_sd
+
+CLASSES = {2: ("negative", "positive"), 3: ("G1", "G2", "G3")}
+
+
+def data(n_classes, n=120, genes=200, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(n_classes, size=n).astype(np.int8)
+    x = rng.normal(4, 2, (n, genes)).astype(np.float32)
+    x[:, :15] += 1.5 * y[:, None]
+    return x, y, make_folds(y, [f"p{i}" for i in range(n)], 4, seed)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_baseline_is_what_a_plain_pipeline_gives(n_classes):
+    x, y, folds = data(n_classes)
+    found = cross_validate_baseline(x, y, folds, CLASSES[n_classes], seed=0)
+    assert len(found) == 4
+    for metrics, train, valid in zip(found, folds.train, folds.valid, strict=True):
+        pca = make_pipeline(StandardScaler(), PCA(50, svd_solver="full"))
+        first = pca.fit_transform(x[train].astype(np.float64))[:, 0].std(ddof=1)
+        pipeline = make_pipeline(pca, FunctionTransformer(lambda s, first=first: s / first), LogisticRegression())
+        p = pipeline.fit(x[train].astype(np.float64), y[train]).predict_proba(x[valid])
+        score = p[:, 1] if n_classes == 2 else p
+        assert metrics["auc"] == pytest.approx(
+            roc_auc_score(y[valid], score, multi_class="ovr", average="weighted"), abs=0.01
+        )
+        assert metrics["accuracy"] == pytest.approx(accuracy_score(y[valid], p.argmax(axis=1)), abs=0.04)
+    assert mean_sd(found)["auc"][0] > 0.75
+
+
+def test_small_inputs_are_the_pipeline_to_the_digit():
+    x, y, _ = data(3, n=40, genes=20)  # few enough for the exact PCA
+    baseline = fit_baseline(x[:30], y[:30], CLASSES[3], seed=0)
+    scores = make_pipeline(StandardScaler(), PCA(20)).fit(x[:30].astype(np.float64))
+    first = scores.transform(x[:30])[:, 0].std(ddof=1)
+    oracle = LogisticRegression(max_iter=1000).fit(scores.transform(x[:30]) / first, y[:30])
+    expected = oracle.predict_proba(scores.transform(x[30:]) / first)
+    assert baseline.predict(x[30:]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_validation_rows_change_nothing_in_the_fit():
+    x, y, folds = data(2)
+    train, valid = folds.train[0], folds.valid[0]
+    moved = x.copy()
+    moved[valid] += 100
+    probe = x[valid]
+    first = fit_baseline(x[train], y[train], CLASSES[2], seed=0).predict(probe)
+    assert np.array_equal(first, fit_baseline(moved[train], y[train], CLASSES[2], seed=0).predict(probe))
+
+
+def test_the_penalty_does_not_fade_with_the_number_of_genes():
+    x, y, _ = data(2, n=60)  # so few rows that the PCA is exact
+    once, five = (fit_baseline(m[:40], y[:40], CLASSES[2], 0).predict(m[40:]) for m in (x, np.tile(x, (1, 5))))
+    assert once == pytest.approx(five, abs=1e-2)
+
+
+def test_fewer_rows_or_genes_than_components():
+    x, y, _ = data(2, n=20, genes=5)
+    p = fit_baseline(x, y, CLASSES[2], seed=0).predict(x)
+    assert p.shape == (20, 2) and p.sum(axis=1) == pytest.approx(1)
+    x, y, _ = data(2, n=24, genes=90)
+    assert fit_baseline(x[:10], y[:10], CLASSES[2], seed=0).predict(x).shape == (24, 2)
+
+
+def test_constant_genes_are_no_trouble():
+    x, y, _ = data(2)
+    x[:, 50:] = 3
+    assert np.isfinite(fit_baseline(x, y, CLASSES[2], seed=0).predict(x + 1)).all()
+    x[:] = 3
+    with pytest.raises(EvaluationError, match=r"Expected genes that vary .* Received none\."):
+        fit_baseline(x, y, CLASSES[2], seed=0)
+
+
+def test_a_class_absent_from_training_gets_no_probability():
+    x, y, _ = data(3)
+    rows = y != 1
+    p = fit_baseline(x[rows], y[rows], CLASSES[3], seed=0).predict(x)
+    assert p.shape == (len(x), 3) and (p[:, 1] == 0).all() and p.sum(axis=1) == pytest.approx(1)
+    with pytest.raises(EvaluationError, match=r"at least two classes .* Received 1\."):
+        fit_baseline(x[y == 1], y[y == 1], CLASSES[3], seed=0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_majority_is_scikit_learns_dummy(n_classes):
+    x, y, folds = data(n_classes)
+    y[:60] = 1  # a clear majority that is not the first class
+    found = cross_validate_majority(x, y, folds, CLASSES[n_classes])
+    for metrics, train, valid in zip(found, folds.train, folds.valid, strict=True):
+        dummy = DummyClassifier(strategy="most_frequent").fit(x[train], y[train])
+        assert metrics["accuracy"] == pytest.approx(dummy.score(x[valid], y[valid]))
+        assert metrics["auc"] == 0.5
+
+
+def test_majority_of_equals_is_the_first():
+    assert majority(np.array([2, 1, 1, 2]), 2, 3).tolist() == [[0, 1, 0], [0, 1, 0]]

@@ -1,0 +1,149 @@
+import subprocess
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aio_tune.tracking import pyfunc
+from tests.tracking.conftest import GENES, stand_in_ensemble
+
+
+def test_closure_holds_what_a_module_imports_and_no_more() -> None:
+    closure = pyfunc.code_closure("aio_tune.tracking.runs")
+    assert set(closure) >= {"aio_tune", "aio_tune.tracking", "aio_tune.tracking.runs", "aio_tune.errors"}
+    assert set(pyfunc.code_closure("aio_tune.tasks")) == {"aio_tune", "aio_tune.tasks", "aio_tune.errors"}
+    assert all(file.is_file() for file in closure.values())
+
+
+def test_requirements_follow_imports_that_run_at_import() -> None:
+    # ledger imports NumPy at once; nothing of it imports Ray or Optuna.
+    names = {pin.split("==")[0] for pin in pyfunc.requirements(pyfunc.code_closure("aio_tune.ledger"))}
+    assert names == set(pyfunc.PACKAGES)
+
+
+def test_a_model_brings_neither_search_nor_training() -> None:
+    modules = set(pyfunc.code_closure(pyfunc.ENTRY))
+    assert pyfunc.ENTRY in modules
+    for room in ("search", "trial", "training", "tracking", "evaluation", "cli", "cohorts"):
+        assert not {name for name in modules if name.split(".")[1:2] == [room]}
+    names = {pin.split("==")[0] for pin in pyfunc.requirements(pyfunc.code_closure(pyfunc.ENTRY))}
+    assert not names & {"ray", "optuna", "rich", "typer"}
+
+
+@dataclass
+class FakePrediction:
+    probabilities: Any
+
+
+class FakeEnsemble:
+    """Says the first two genes' levels as probabilities, so that the order of columns shows."""
+
+    seen: list[pd.DataFrame]
+
+    @classmethod
+    def load(cls, folder: Path, verify: bool) -> "FakeEnsemble":
+        assert verify
+        assert (folder / "ensemble.json").exists()
+        ensemble = cls()
+        ensemble.seen = []
+        cls.last = ensemble
+        return ensemble
+
+    last: "FakeEnsemble"
+
+    def predict(self, frame: pd.DataFrame) -> FakePrediction:
+        self.seen.append(frame)
+        return FakePrediction(frame[GENES[:2]].to_numpy(np.float32))
+
+
+@pytest.mark.slow
+def test_loader_takes_genes_in_any_order_and_leaves_missing_ones_to_the_ensemble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # loading a model puts its code in front
+    module: Any = types.ModuleType("aio_tune.models.ensemble")
+    module.Ensemble = FakeEnsemble
+    monkeypatch.setitem(sys.modules, "aio_tune.models.ensemble", module)
+    ids = {"run_id": "r", "model_id": "m-1", "artifact_path": "x"}
+    folder = stand_in_ensemble(tmp_path / "ensemble", 1)
+    pyfunc.save_pyfunc(folder, tmp_path / "model", ids=ids, metadata_facts={"search": "s"})
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    frame = pd.DataFrame(
+        {"OTHER": [9.0, 9.0], GENES[1]: [0.8, 0.3], GENES[0]: [0.2, 0.7]}, index=["a", "b"], dtype="float32"
+    )
+    calls = model.predict(frame)
+    assert list(calls.columns) == ["call", "p_negative", "p_positive"]
+    assert list(calls["call"]) == ["positive", "negative"]
+    assert list(calls.index) == ["a", "b"]
+    np.testing.assert_allclose(calls[["p_negative", "p_positive"]], [[0.2, 0.8], [0.7, 0.3]], rtol=1e-6)
+    # The missing genes were not refused by the signature: what to do about them is the ensemble's policy.
+    assert set(FakeEnsemble.last.seen[0].columns) == set(GENES[:2])
+
+
+ALONE = """
+import json, sys
+from pathlib import Path
+import mlflow.pyfunc
+import pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+import aio_tune
+assert Path(aio_tune.__file__).is_relative_to(sys.argv[1]), aio_tune.__file__
+foreign = {"ray", "optuna", "aio_tune.search", "aio_tune.training"} & set(sys.modules)
+assert not foreign, foreign
+frame = pd.read_json(sys.argv[2], orient="split")
+model.predict(frame).to_json(sys.argv[3], orient="split")
+try:
+    model.predict(frame.iloc[:, :3])
+except Exception as error:
+    assert "genes to be missing" in str(error), error
+else:
+    raise AssertionError("too many missing genes were accepted")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow 2.21 with NumPy 2.4
+def test_a_model_works_where_only_its_own_code_is(tmp_path: Path) -> None:
+    """A real ensemble, one process that knows nothing of this checkout, genes shuffled and one of them missing."""
+    from aio_tune.models import build
+    from aio_tune.models.ensemble import Ensemble, EnsembleSpec, save_ensemble
+    from aio_tune.preprocess import Preprocessor
+
+    genes = tuple(f"G{i}" for i in range(64))
+    x = np.random.default_rng(0).normal(3, 1, (12, 64)).astype(np.float32)
+    members = []
+    for fold in range(2):
+        preprocessor = Preprocessor.fit("zscore", "square", x, 0)
+        preprocessor.save(tmp_path / f"{fold}.npz")
+        network = build({}, preprocessor.transform(x[:1]).shape[1:], 2, seed=fold)
+        network.save(tmp_path / f"{fold}.keras")
+        members.append((tmp_path / f"{fold}.keras", tmp_path / f"{fold}.npz"))
+    spec = EnsembleSpec(
+        "ki67", ("negative", "positive"), genes, x.mean(axis=0), frozenset({"p"}), frozenset({"h"}), {"search": "s"}
+    )
+    save_ensemble(tmp_path / "ensemble", members, spec)
+    ids = {"run_id": "r", "model_id": "m-1", "artifact_path": "x"}
+    pyfunc.save_pyfunc(tmp_path / "ensemble", tmp_path / "model", ids=ids, metadata_facts={})
+
+    frame = pd.DataFrame(x[:3], columns=list(genes)).drop(columns="G5")
+    frame = frame[frame.columns[::-1]]
+    frame.to_json(tmp_path / "in.json", orient="split")
+    arguments = [tmp_path / "model", tmp_path / "in.json", tmp_path / "out.json"]
+    clean = {"PATH": "/usr/bin:/bin", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *map(str, arguments)],
+        check=False, cwd=tmp_path, env=clean, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    calls = pd.read_json(tmp_path / "out.json", orient="split")
+    expected = Ensemble.load(tmp_path / "ensemble").predict(frame).probabilities
+    np.testing.assert_allclose(calls[["p_negative", "p_positive"]], expected, atol=1e-5)
+    assert list(calls["call"]) == [spec.classes[i] for i in expected.argmax(axis=1)]

@@ -1,0 +1,207 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from aio_tune.errors import GateError, RegistryError
+from aio_tune.tracking import (
+    Registration,
+    audit_trail,
+    list_models,
+    log_evaluation,
+    promote,
+    pyfunc,
+    register_search,
+    resolve,
+)
+from tests.tracking.conftest import GENES, Store, stand_in_ensemble
+
+pytestmark = pytest.mark.slow
+
+METRICS = {"cv_auc_mean": 0.84, "cv_auc_sd": 0.02, "cv_f1_mean": float("nan")}
+MODEL = "aio-ki67-ensemble"
+
+
+def register(store: Store, run_id: str, folder: Path, trial: int, metrics: Mapping[str, float]) -> Registration:
+    return register_search(
+        store.uri,
+        task="ki67",
+        search="s1",
+        trial=trial,
+        run_id=run_id,
+        ensemble_folder=folder / "all",
+        fold_folders={0: folder / "fold0", 1: folder / "fold1"},
+        metrics=metrics,
+        fold_metrics={0: {"auc": 0.83}, 1: {"auc": 0.85}},
+        params={"learning_rate": 3e-4},
+        tags={"aio.dataset": "f" * 64},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ensembles")
+    for name, members in (("all", 2), ("fold0", 1), ("fold1", 1)):
+        stand_in_ensemble(folder / name, members)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registered(store: Store, folder: Path) -> tuple[Registration, str]:
+    from aio_tune.tracking.client import connect
+
+    run = connect(store.uri).create_run(store.experiment_id, run_name="a trial").info.run_id
+    with pytest.MonkeyPatch.context() as patch:
+        # The closure of the real entry is tested on its own; the stand-ins need none of it.
+        patch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
+        registration = register(store, run, folder, 3, METRICS)
+        again = register(store, run, folder, 3, METRICS)
+        assert again == registration, "registering again added versions"
+        newer = register(store, connect(store.uri).create_run(store.experiment_id).info.run_id, folder, 4, METRICS)
+    assert newer.ensemble_version == registration.ensemble_version + 1
+    return registration, run
+
+
+def test_fold_versions_and_one_ensemble_version(registered: tuple[Registration, str], client: Any) -> None:
+    registration, run = registered
+    assert (registration.fold_model, registration.ensemble_model) == ("aio-ki67", MODEL)
+    folds = [client.get_model_version("aio-ki67", version) for version in registration.fold_versions]
+    assert [version.tags["aio.fold"] for version in folds] == ["0", "1"]
+    assert [version.tags["metric.auc"] for version in folds] == ["0.83", "0.85"]
+    ensemble = client.get_model_version(MODEL, registration.ensemble_version)
+    assert ensemble.run_id == run
+    assert ensemble.tags["aio.search"] == "s1"
+    assert "| cv_auc | 0.840 ± 0.020 |" in ensemble.description
+    assert [output.model_id for output in client.get_run(run).outputs.model_outputs]
+
+
+def test_nothing_in_a_model_is_a_pickle(registered: tuple[Registration, str], store: Store) -> None:
+    files = [file for file in store.artifacts.rglob("*") if file.is_file()]
+    assert any(file.name == "MLmodel" for file in files)
+    for file in files:
+        head = file.read_bytes()[:2]
+        assert not (head[:1] == b"\x80" and head[1:] in {bytes([n]) for n in range(1, 6)}), f"{file} is a pickle"
+        assert file.suffix not in {".pkl", ".pickle", ".joblib"}
+
+
+def test_model_folder_is_complete(registered: tuple[Registration, str], store: Store, folder: Path) -> None:
+    from mlflow.models import Model
+
+    promote(store.uri, MODEL, alias="candidate")
+    model = resolve(store.uri, f"{MODEL}@candidate")
+    root = next(parent for parent in model.folder.parents if (parent / "MLmodel").exists())
+    assert sorted(file.name for file in model.folder.iterdir()) == sorted(f.name for f in (folder / "all").iterdir())
+    saved = Model.load(str(root))
+    assert saved.signature.inputs.input_names() == GENES
+    assert saved.signature.outputs.input_names() == ["call", "p_negative", "p_positive"]
+    assert list(saved.load_input_example(str(root)).columns) == GENES
+    pins = (root / "requirements.txt").read_text().split()
+    assert {pin.split("==")[0] for pin in pins} >= {"keras", "tensorflow", "numpy", "pandas", "mlflow"}
+    assert all("==" in pin for pin in pins)
+    code = {str(file.relative_to(root / "code")) for file in (root / "code").rglob("*") if file.is_file()}
+    assert code == {"aio_tune/__init__.py", "aio_tune/errors.py"}
+
+
+def test_promote_moves_the_alias_and_writes_it_down(registered: tuple[Registration, str], store: Store) -> None:
+    first = registered[0].ensemble_version
+    before = len(audit_trail(store.uri, MODEL))
+    promote(store.uri, MODEL, first, "evaluation", gates=["auc>=0.80"], why="best of s1", who="ada")
+    promote(store.uri, MODEL, None, "evaluation", gates=["cv_auc_sd<0.05"], who="ada")
+    older, newer = audit_trail(store.uri, MODEL)[before:]
+    assert (older.version, older.who, older.why, older.alias) == (first, "ada", "best of s1", "evaluation")
+    assert older.checks[0].metric == "cv_auc_mean"
+    assert older.checks[0].value == 0.84
+    assert newer.previous == first
+    assert resolve(store.uri, f"{MODEL}@evaluation").version == newer.version == first + 1
+    summary = next(model for model in list_models(store.uri) if model.name == MODEL)
+    assert summary.aliases["evaluation"] == newer.version
+    assert "evaluation" in summary.versions[0].aliases
+
+
+@pytest.mark.parametrize(
+    ("gate", "says"),
+    [
+        ("auc>=0.90", r"auc>=0\.9\. Received cv_auc_mean = 0\.84"),
+        ("f1>=0.1", "cv_f1_mean = nan"),
+        ("recall>=0.1", "Received 'recall'. It has: cv_auc_mean"),
+        ("auc=>0.9", "Expected a gate such as"),
+        ("auc", "Expected a gate such as"),
+        ("auc>=high", "Expected a gate such as"),
+    ],
+)
+def test_a_gate_not_passed_moves_nothing(
+    registered: tuple[Registration, str], store: Store, gate: str, says: str
+) -> None:
+    before = audit_trail(store.uri, MODEL)
+    with pytest.raises(GateError, match=says):
+        promote(store.uri, MODEL, alias="champion", gates=["auc>=0.5", gate])
+    assert audit_trail(store.uri, MODEL) == before
+    with pytest.raises(RegistryError, match="champion"):
+        resolve(store.uri, f"{MODEL}@champion")
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        (MODEL, f"promote {MODEL} --to evaluation"),
+        (f"{MODEL}/1", f"promote {MODEL} --version 1 --to evaluation"),
+        ("aio-nhg-ensemble@evaluation", f"There are: aio-ki67, {MODEL}"),
+        (f"{MODEL}@best", r"aliases set: candidate \(version"),
+        ("it's@evaluation", "registered model"),
+    ],
+)
+def test_what_cannot_be_resolved_says_what_there_is(
+    registered: tuple[Registration, str], store: Store, reference: str, says: str
+) -> None:
+    promote(store.uri, MODEL, alias="candidate")
+    with pytest.raises(RegistryError, match=says):
+        resolve(store.uri, reference)
+
+
+def test_unknown_alias_version_and_model_are_refused(registered: tuple[Registration, str], store: Store) -> None:
+    with pytest.raises(RegistryError, match="one of candidate, evaluation, champion"):
+        promote(store.uri, MODEL, alias="production")
+    with pytest.raises(RegistryError, match="There are: 2, 1"):
+        promote(store.uri, MODEL, 99)
+    with pytest.raises(RegistryError, match=MODEL):
+        promote(store.uri, "aio-er-ensemble")
+
+
+def test_evaluation_is_kept_with_its_version(registered: tuple[Registration, str], store: Store, client: Any) -> None:
+    from matplotlib.figure import Figure
+
+    promote(store.uri, MODEL, alias="evaluation")
+    model = resolve(store.uri, f"{MODEL}@evaluation")
+    run_id = log_evaluation(
+        store.uri,
+        model,
+        "GSE81538",
+        {"auc": 0.79, "auc_low": 0.71, "f1": float("nan")},
+        tables={"calls": pd.DataFrame({"sample_id": ["a"], "call": ["positive"]})},
+        figures={"roc": Figure()},
+    )
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"auc": 0.79, "auc_low": 0.71}
+    assert run.data.tags["mlflow.parentRunId"] == model.run_id
+    assert {f.path for part in ("tables", "figures") for f in client.list_artifacts(run_id, part)} == {
+        "tables/calls.csv",
+        "figures/roc.png",
+    }
+    assert resolve(store.uri, f"{MODEL}@evaluation").metrics["GSE81538:auc"] == 0.79
+    promote(store.uri, MODEL, model.version, "evaluation", gates=["GSE81538:auc_low>=0.7"])
+    with pytest.raises(GateError, match=r"GSE81538:auc = 0\.79"):
+        promote(store.uri, MODEL, model.version, "champion", gates=["GSE81538:auc>=0.8"])
+
+
+def test_a_link_in_a_model_folder_is_refused(
+    tmp_path: Path, store: Store, registered: tuple[Registration, str]
+) -> None:
+    folder = stand_in_ensemble(tmp_path / "linked", 1)
+    (folder / "fold_9.keras").symlink_to("/etc/hostname")
+    with pytest.raises(RegistryError, match="symbolic link"):
+        pyfunc.ensemble_spec(folder)
+    with pytest.raises(RegistryError, match="ensemble folder"):
+        pyfunc.ensemble_spec(tmp_path / "nothing")
