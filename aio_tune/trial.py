@@ -197,13 +197,11 @@ class WorkerPool:
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, TrialError):
                     raise error.cause from None
-                last = str(error.cause).splitlines()[0] if str(error.cause) else type(error.cause).__name__
-                raise TrialError(f"Training failed: {type(error.cause).__name__}: {last}") from error
+                raise TrialError(f"Training failed: {_last_line(error)}") from error
             except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
                 self.close()
                 if attempt == TRIES:
-                    what = str(error).strip().splitlines()[0]
-                    raise TrialError(f"A fold's process was lost {TRIES} times running: {what}") from error
+                    raise TrialError(f"A fold's process was lost {TRIES} times running: {_last_line(error)}") from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _train_once(self, trial: int, params: dict[str, Any], folds: Sequence[int], epoch: int) -> list[dict[str, Any]]:
@@ -326,6 +324,12 @@ def drop_checkpoints(trials_folder: Path, number: int, keep_models: bool) -> Non
         # The arrays last: a checkpoint is what its first file says.
         for path in (folder / CHECKPOINT, *folder.glob("state_*.npz")):
             path.unlink(missing_ok=True)
+
+
+def _last_line(error: BaseException) -> str:
+    """What went wrong, of an error whose text is a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _write_json(path: Path, content: Any) -> None:

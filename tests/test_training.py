@@ -158,7 +158,7 @@ def test_validation_rows_change_nothing_in_training(program: Program, straight: 
 
 
 def test_train_loss_is_the_mean_over_patients() -> None:
-    """Batches of unequal size and class weights included; checked against scikit-learn on a network that stands still."""
+    """Batches of unequal size and class weights included, on a network that stands still; against scikit-learn."""
     params = {
         "dropout": 0.0, "input_dropout": 0.0, "batch_norm": False, "conv_l2": 0.0, "embedding_l2": 0.0, "fc_l2": 0.0,
         "learning_rate": 1e-12, "class_weight": "balanced", "batch_size": 5,
@@ -193,7 +193,7 @@ def test_loss_that_is_not_finite() -> None:
 
 
 def test_class_missing_in_training() -> None:
-    with pytest.raises(TrialError, match="fold 2's training rows. Received none of positive"):
+    with pytest.raises(TrialError, match=r"fold 2's training rows\. Received none of positive"):
         trainer(spec=FoldSpec(2, np.flatnonzero(Y == 0), np.flatnonzero(Y == 1)))
 
 

@@ -146,8 +146,8 @@ def search_and_register(
 
 
 def _failures(state: "SearchState") -> str:
-    reasons = sorted({trial.reason for trial in state.trials.values() if trial.state == "FAIL"})
-    return "; ".join(reasons) or "all were pruned"
+    failed = [trial for trial in state.trials.values() if trial.state == "FAIL"]
+    return f"{len(failed)} failed, the last with: {failed[-1].reason}" if failed else "all were pruned."
 
 
 def compare_with_baselines(home: "Home", name: str) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """Threads, GPUs and determinism of this process: the one module that may know which backend Keras runs on."""
 
+import contextlib
 import gc
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
 
 from aio_tune.errors import TrialError
 
@@ -23,11 +27,12 @@ def configure_backend(threads: int, gpu_share: float = 0.0, deterministic: bool 
     """
     # TensorFlow's start-up notes go to stderr and speak of drivers that a CPU machine does not have.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    with _standard_error_held_back():
+        import keras
 
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
+        if keras.backend.backend() != "tensorflow":
+            return
+        import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -47,6 +52,28 @@ def configure_backend(threads: int, gpu_share: float = 0.0, deterministic: bool 
         )
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def _standard_error_held_back() -> Iterator[None]:
+    """Keep what is written to standard error to itself, unless what is done fails.
+
+    TensorFlow's libraries write of missing GPU drivers there while they are loaded, before any setting of theirs is
+    read; a user of a CPU machine would take it for a fault.
+    """
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        original = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
 
 
 def release() -> None:
