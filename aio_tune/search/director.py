@@ -54,6 +54,8 @@ class Director:
             direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), pruner=make_pruner(spec)
         )
         self._running: dict[int, optuna.Trial] = {}
+        # What the pruner said at each trial's last rung. Asking it twice would count the trial twice at that rung.
+        self._hopeless: dict[int, bool] = {}
         self.state = SearchState()
         for event in events:
             self._replay(event)
@@ -74,25 +76,29 @@ class Director:
     def hear(self, trial: int, report: RungReport) -> bool:
         """Take one rung's report; returns whether the trial goes on to the next rung.
 
-        A rung heard before (its trial was restarted after its report was written down) changes nothing.
+        A rung heard before changes nothing: a restarted trial reports again what it finds trained. The decision that
+        followed is made again if the driver died between writing the report down and acting on it.
         """
         record = self.state.trials[trial]
         if record.state != "RUNNING":
             return False
-        if report.rung <= record.rung:
+        if report.rung < record.rung:
             return True
-        self._record("rung_reported", trial=trial, **report.facts())
-        prune = self._tell_study(trial, report.rung, report.value)
+        if report.rung > record.rung:
+            self._record("rung_reported", trial=trial, **report.facts())
+            self._hopeless[trial] = self._tell_study(trial, report.rung, report.value)
+        return self._decide(trial, report)
+
+    def _decide(self, trial: int, report: RungReport) -> bool:
         if report.value is None or math.isnan(report.value):
             self._end(trial, "FAIL", f"{self._spec.metric} is undefined on a fold of rung {report.rung}")
-            return False
-        if report.rung == len(self._spec.rungs) - 1:
+        elif report.rung == len(self._spec.rungs) - 1:
             self._end(trial, "COMPLETE", "finished all folds", cv=mean_sd(list(report.fold_metrics.values())))
-            return False
-        if prune:
+        elif self._hopeless[trial]:
             self._end(trial, "PRUNED", f"{self._spec.pruner} pruner at rung {report.rung}")
-            return False
-        return True
+        else:
+            return True
+        return False
 
     @property
     def finished(self) -> bool:
@@ -154,7 +160,7 @@ class Director:
             self._spec.suggest(trial)
             self._running[event["trial"]] = trial
         elif event["kind"] == "rung_reported":
-            self._tell_study(event["trial"], event["rung"], event["value"])
+            self._hopeless[event["trial"]] = self._tell_study(event["trial"], event["rung"], event["value"])
         elif event["kind"] == "trial_ended":
             self._tell_end(event["trial"], event["state"], event["value"])
 
