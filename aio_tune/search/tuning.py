@@ -22,6 +22,8 @@ from aio_tune.trial import RungReport, TrialContext, TrialRun, WorkerPool, drop_
 
 # Restarts of a whole trial (its coordinator or its node was lost); lost fold workers are the trial's own business.
 TRIAL_RESTARTS = 3
+# TensorFlow keeps some 5 MiB of every network it has traced for as long as its process lives.
+TRIALS_PER_WORKER = 40
 
 
 class TrialTrainable(tune.Trainable):
@@ -32,9 +34,13 @@ class TrialTrainable(tune.Trainable):
             raise ValueError("Expected the search's TrialContext. Received none.")
         self._context = context
         self._pool = WorkerPool(context)
+        self._trials = 0
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._trials += 1
+        if self._trials % TRIALS_PER_WORKER == 0:
+            self._pool.close()
         self._run = TrialRun(self._context, self._pool, new_config["trial"], new_config["params"])
         return True
 

@@ -218,7 +218,9 @@ class FoldTrainer:
         """
         try:
             facts = json.loads((folder / STATE).read_text())
-            with np.load(folder / Path(facts["arrays"]).name, allow_pickle=False) as stored:
+            # Opened here: NumPy leaves a file open that it finds damaged.
+            arrays = folder / Path(facts["arrays"]).name
+            with arrays.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 state = [stored[f"arr_{i}"] for i in range(len(stored.files))]
             preprocessor = Preprocessor.load(folder / PREPROCESSING)
             progress = _Progress(int(facts["epoch"]), {name: list(facts["curves"][name]) for name in CURVES})

@@ -81,6 +81,10 @@ class Program:
     ) -> float:
         """One pass over the rows in ``order``, at once ended by a loss that is not finite.
 
+        Batches are of one size, as close to ``batch_size`` as their number allows, and the rows left over at the end
+        of ``order``, fewer than there are batches, sit this epoch out: a second size would be traced as a second
+        program, which takes seconds and memory that TensorFlow never gives back.
+
         Args:
             images: shape (n, *input_shape).
             targets: one-hot classes, shape (n, n_classes).
@@ -88,16 +92,18 @@ class Program:
             order: row indices.
 
         Returns:
-            The loss averaged over the rows, penalties included; not finite as soon as it is in one batch.
+            The mean loss of the batches, penalties included; not finite as soon as it is in one of them.
         """
-        loss = math.nan
-        self._model.reset_metrics()  # Keras returns the mean since the last reset, weighted by the size of batches
-        # Batches of nearly equal size: a last one of a single patient would be noise, and batch normalisation fails.
-        for rows in np.array_split(order, max(1, round(len(order) / self.settings.batch_size))):
-            loss = float(self._model.train_on_batch(images[rows], targets[rows], sample_weight=weights[rows]))
-            if not math.isfinite(loss):
+        batches = max(1, round(len(order) / self.settings.batch_size))
+        size = len(order) // batches
+        total = 0.0
+        for rows in order[: batches * size].reshape(batches, size):
+            # Keras' metrics are reset by each call, so this is the loss of this batch alone.
+            loss = self._model.train_on_batch(images[rows], targets[rows], sample_weight=weights[rows])
+            total += float(loss)
+            if not math.isfinite(total):
                 break
-        return loss
+        return total / batches
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Probabilities, float32, shape (n, n_classes)."""

@@ -26,7 +26,7 @@ class TrainingParams(Params):
     epsilon: float = Field(1e-7, gt=0, le=1, description="of the optimizer; sgd has none")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop")
     weight_decay: float = Field(0.0, ge=0, le=1, description="decoupled, of adamw")
-    batch_size: int = Field(16, ge=2, le=4096, description="patients; batches of an epoch differ by one at most")
+    batch_size: int = Field(16, ge=2, le=4096, description="patients, about: all batches are of one size")
     class_weight: Literal["none", "balanced"] = Field("none", description="balanced: inverse to class frequency")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
 

@@ -1,0 +1,216 @@
+"""The main path on a tiny simulated cohort, through the command line and real processes.
+
+One search runs through undisturbed; a second one, the same but for its name, has its driver killed twice with SIGKILL
+and is resumed. Both must end the same.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from aio_tune.ledger import read_events
+
+pytestmark = pytest.mark.slow
+
+SPACE = """
+task: nhg
+folds: 3
+trials: 4
+rungs: [[1, 1], [3, 3]]
+deterministic: true
+resources: {max_concurrent_trials: 1}
+space:
+  scaling: zscore
+  branches: {choice: [embedding, both]}
+  filters: {choice: [2, 4], when: {branches: both}}
+  depth: {int: [1, 9], when: {branches: both}}
+  embedding_width: 8
+  fc_widths: [8, 8, 8, 8]
+  learning_rate: {float: [1e-3, 1e-2], log: true}
+start:
+  - {branches: both, filters: 2, depth: 9, learning_rate: 5e-3}
+"""
+
+
+class Place:
+    """A folder with the simulated files, the dataset and the home of the searches."""
+
+    def __init__(self, folder: Path) -> None:
+        self.geo, self.dataset, self.home = folder / "geo", folder / "dataset", folder / "home"
+        self.space = folder / "tiny.yaml"
+        self.space.write_text(SPACE)
+
+    def command(self, *words: object) -> list[str]:
+        return [sys.executable, "-m", "aio_tune.cli", *map(str, words)]
+
+    def run(self, *words: object) -> str:
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=500)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refuse(self, *words: object) -> str:
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=500)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        return done.stderr
+
+    def search(self, name: str, *more: object) -> list[str]:
+        return self.command("search", self.space, "--data", self.dataset, "--home", self.home, "--name", name, *more)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        path = self.home / "runs" / name / "ledger.jsonl"
+        return read_events(path)[0] if path.exists() else []
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("main_path"))
+    place.run("simulate", place.geo, "--samples", 90, "--genes", 128, "--seed", 3)
+    place.run("prepare", place.geo, "--out", place.dataset)
+    return place
+
+
+@pytest.fixture(scope="module")
+def searched(place: Place) -> Place:
+    """After an undisturbed search."""
+    done = subprocess.run(place.search("calm"), capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "network (trial" in done.stdout
+    assert "PCA + logistic regression" in done.stdout
+    return place
+
+
+def kill_driver_after(place: Place, name: str, n_events: int, *more: object) -> None:
+    """Start the search, wait for so many events in its ledger, and kill the driver; what it started ends by itself."""
+    driver = psutil.Popen(place.search(name, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while len(place.events(name)) < n_events:
+        assert driver.poll() is None, f"the search ended before event {n_events}"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    family = driver.children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    _, alive = psutil.wait_procs(family, timeout=90)
+    for process in alive:
+        process.kill()
+    assert not alive, f"left behind by a killed driver: {alive}"
+
+
+def outcome(place: Place, name: str) -> list[dict[str, Any]]:
+    rows = json.loads(place.run("leaderboard", name, "--home", place.home, "--json"))
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_killed_twice_and_resumed_is_as_if_never_killed(searched: Place) -> None:
+    place = searched
+    kill_driver_after(place, "shaken", 3)
+    before = place.events("shaken")
+    kill_driver_after(place, "shaken", len(before) + 4, "--resume")
+    done = subprocess.run(place.search("shaken", "--resume"), capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    assert outcome(place, "shaken") == outcome(place, "calm")
+    events = place.events("shaken")
+    rungs = [(event["trial"], event["rung"]) for event in events if event["kind"] == "rung_reported"]
+    assert len(rungs) == len(set(rungs)), "no rung is trained or counted twice"
+    asked = [event["trial"] for event in events if event["kind"] == "trial_asked"]
+    ended = [event["trial"] for event in events if event["kind"] == "trial_ended"]
+    assert sorted(asked) == sorted(ended) == [0, 1, 2, 3]
+    runs = tracked_runs(place)
+    for name in ("calm", "shaken"):
+        tried = [run for run in runs if run["search"] == name]
+        assert len(tried) == 4, "one MLflow run per trial, none doubled"
+        assert {run["status"] for run in tried} <= {"FINISHED", "KILLED", "FAILED"}
+
+
+def tracked_runs(place: Place) -> list[dict[str, str]]:
+    """The trials' runs in the home's MLflow store, read by a process of its own."""
+    code = (
+        "import json, sys\n"
+        "from aio_tune.tracking.client import connect\n"
+        "client = connect('sqlite:///' + sys.argv[1])\n"
+        "ids = [e.experiment_id for e in client.search_experiments()]\n"
+        "runs = client.search_runs(ids, \"tags.`aio.kind` = 'trial'\")\n"
+        "names = [r.info.run_name.split('/')[0] for r in runs]\n"
+        "print(json.dumps([{'search': n, 'status': r.info.status} for n, r in zip(names, runs)]))\n"
+    )
+    database = str(place.home / "mlflow.db")
+    done = subprocess.run([sys.executable, "-c", code, database], capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout))
+
+
+def test_a_killed_fold_process_costs_a_rung_not_the_trial(searched: Place) -> None:
+    driver = psutil.Popen(searched.search("wounded"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    victim = None
+    while victim is None:
+        assert driver.poll() is None
+        time.sleep(0.02)
+        victim = next((child for child in driver.children(recursive=True) if is_training(child)), None)
+    victim.kill()
+    _, err = driver.communicate(timeout=500)
+    assert driver.returncode == 0, err
+    assert outcome(searched, "wounded") == outcome(searched, "calm")
+
+
+def is_training(process: psutil.Process) -> bool:
+    """Whether this is a fold worker in the middle of a rung; Ray writes that into the process's title."""
+    try:
+        return "FoldWorker.train" in "".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_network_that_cannot_be_built_fails_and_the_search_goes_on(searched: Place) -> None:
+    rows = {row["trial"]: row for row in outcome(searched, "calm")}
+    assert rows[0]["state"] == "FAIL"
+    assert "pool" in rows[0]["reason"]
+    assert [row["state"] for row in rows.values()].count("COMPLETE") >= 1
+
+
+def test_promote_evaluate_predict(searched: Place, tmp_path: Path) -> None:
+    place, home = searched, ("--home", searched.home)
+    model = "aio-nhg-ensemble"
+    assert "Promote it first" in place.refuse("evaluate", model, "--data", place.dataset, "--cohort", "GSE81538", *home)
+    assert "auc" in place.refuse("promote", model, "--to", "champion", "--gate", "auc>=0.9999", *home)
+    assert "@evaluation" in place.run("promote", model, "--to", "evaluation", "--gate", "auc>=0.0", *home)
+
+    words = ("evaluate", f"{model}@evaluation", "--data", place.dataset)
+    result = json.loads(place.run(*words, "--cohort", "GSE81538", "--json", *home))
+    assert result["cohort"] == "GSE81538"
+    assert 0 <= result["ensemble"]["auc"][0] <= 1
+    assert result["baseline"]["auc"] > 0.5
+    assert "in training" in place.refuse(*words, "--cohort", "GSE96058", *home)
+
+    file = next(place.geo.glob("GSE81538_gene_expression*.csv.gz"))
+    calls = tmp_path / "calls.csv"
+    place.run("predict", f"{model}@evaluation", file, "--out", calls, *home)
+    table = pd.read_csv(calls)
+    assert list(table.columns) == ["sample_id", "call", "p_G1", "p_G2", "p_G3"]
+    assert table[["p_G1", "p_G2", "p_G3"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
+    assert len(table) == 36
+
+    listed = json.loads(place.run("models", "--json", *home))
+    assert {entry["name"] for entry in listed} == {"aio-nhg", "aio-nhg-ensemble"}
+
+
+def test_interrupted_by_ctrl_c_can_be_resumed(place: Place) -> None:
+    driver = subprocess.Popen(place.search("stopped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(place.events("stopped")) < 2:
+        assert driver.poll() is None
+        time.sleep(0.1)
+    os.kill(driver.pid, signal.SIGINT)
+    _, err = driver.communicate(timeout=120)
+    assert driver.returncode == 1, err
+    last = err.strip().splitlines()[-1]
+    assert "interrupted" in last
+    assert "--resume" in last
