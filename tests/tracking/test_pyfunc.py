@@ -114,7 +114,7 @@ else:
 def test_a_model_works_where_only_its_own_code_is(tmp_path: Path) -> None:
     """A real ensemble, one process that knows nothing of this checkout, genes shuffled and one of them missing."""
     from aio_tune.models import build
-    from aio_tune.models.ensemble import Ensemble, EnsembleSpec, save_ensemble
+    from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member
     from aio_tune.preprocess import Preprocessor
 
     genes = tuple(f"G{i}" for i in range(64))
@@ -125,11 +125,11 @@ def test_a_model_works_where_only_its_own_code_is(tmp_path: Path) -> None:
         preprocessor.save(tmp_path / f"{fold}.npz")
         network = build({}, preprocessor.transform(x[:1]).shape[1:], 2, seed=fold)
         network.save(tmp_path / f"{fold}.keras")
-        members.append((tmp_path / f"{fold}.keras", tmp_path / f"{fold}.npz"))
+        members.append(Member(fold, tmp_path / f"{fold}.keras", tmp_path / f"{fold}.npz"))
     spec = EnsembleSpec(
         "ki67", ("negative", "positive"), genes, x.mean(axis=0), frozenset({"p"}), frozenset({"h"}), {"search": "s"}
     )
-    save_ensemble(tmp_path / "ensemble", members, spec)
+    Ensemble.save(tmp_path / "ensemble", members, spec)
     ids = {"run_id": "r", "model_id": "m-1", "artifact_path": "x"}
     pyfunc.save_pyfunc(tmp_path / "ensemble", tmp_path / "model", ids=ids, metadata_facts={})
 
