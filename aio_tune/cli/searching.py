@@ -230,8 +230,12 @@ def leaderboard(
     if as_json:
         say_json(rows)
         return
-    cells = [[*[_shown(column, row[column]) for column in columns], _short(row["params"])] for row in rows]
-    say_table(f"{name}: {len(rows)} trials", [*columns, "params"], cells)
+    varied = _varied([row["params"] for row in rows])
+    cells = [
+        [*[_shown(column, row[column]) for column in columns], *[_short(row["params"].get(name)) for name in varied]]
+        for row in rows
+    ]
+    say_table(f"{name}: {len(rows)} trials, and the parameters in which they differ", [*columns, *varied], cells)
     for row in rows:
         if row["state"] == "FAIL":
             say(f"trial {row['trial']} FAIL: {row['reason']}")
@@ -249,7 +253,11 @@ def _shown(column: str, value: Any) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _short(params: dict[str, Any]) -> str:
-    return " ".join(
-        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
-    )
+def _varied(configurations: list[dict[str, Any]]) -> list[str]:
+    """Names of the parameters that are not the same in all configurations."""
+    names = dict.fromkeys(name for params in configurations for name in params)
+    return [name for name in names if len({json.dumps(params.get(name)) for params in configurations}) > 1]
+
+
+def _short(value: Any) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
