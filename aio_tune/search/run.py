@@ -263,8 +263,8 @@ def _cluster(address: str) -> Iterator[None]:
         ray.init(**options)
     except ConnectionError as error:
         raise SearchError(
-            f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}",
-            "Start the cluster, or leave --address out to search on this machine.",
+            f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}.",
+            "Start it, set its RAY_AUTH_MODE and token here too, or leave --address out to search on this machine.",
         ) from error
     try:
         yield
