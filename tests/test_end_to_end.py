@@ -18,7 +18,8 @@ import pytest
 
 from aio_tune.ledger import read_events
 
-pytestmark = pytest.mark.slow
+# Four searches, each starting Ray, TensorFlow and MLflow: minutes on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SPACE = """
 task: nhg

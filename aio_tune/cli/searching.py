@@ -102,13 +102,15 @@ def search_and_register(
     from aio_tune.cli.progress import SearchView
     from aio_tune.dataset import open_dataset
     from aio_tune.search.finish import register_winner
-    from aio_tune.search.run import check_name, run_search
+    from aio_tune.search.run import check_name, run_search, training_rows
     from aio_tune.search_space import load_space
     from aio_tune.tracking import Mirror, ensure_store
 
     spec = load_space(space, overrides)
     dataset = open_dataset(data)
     check_name(home.run(name), resume)
+    # Before anything is written: what cannot be searched leaves nothing behind.
+    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
     uri = store_uri(tracking_uri, home)
     if not quiet:
         say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
@@ -124,11 +126,13 @@ def search_and_register(
     with Mirror(home.run(name).ledger, uri, experiment) as mirror:
         with view:
             state = run_search(
-                spec, dataset, home, name, address=address, resume=resume,
+                spec, dataset, rows, home, name, address=address, resume=resume,
                 on_event=(lambda event: None) if quiet else view,
             )  # fmt: skip
         if not state.ended:
-            raise SearchError(f"The search {name} was interrupted; nothing finished is lost.", resume_command)
+            raise SearchError(
+                f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}"
+            )
         if not mirror.flush(timeout=120):
             raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
                               f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
@@ -137,7 +141,7 @@ def search_and_register(
                 f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
                 f"See {command_line('aio-tune', 'leaderboard', name)}.",
             )
-        state = register_winner(home, name, dataset, spec, uri, mirror)
+        state = register_winner(home, name, dataset, rows, uri, mirror)
     comparison = compare_with_baselines(home, name)
     if not quiet:
         print_comparison(comparison)

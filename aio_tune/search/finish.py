@@ -14,9 +14,8 @@ from aio_tune.metrics import confusion, roc_points
 from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients
 from aio_tune.preprocess import Preprocessor
 from aio_tune.search.leaderboard import read_state
-from aio_tune.search.run import TrainingRows, training_rows
+from aio_tune.search.run import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
-from aio_tune.search_space import SearchSpec
 from aio_tune.tracking import Mirror, log_figures, register_search
 from aio_tune.training.fold import MODEL, PREPROCESSING
 from aio_tune.trial import fold_folder, trial_folder
@@ -30,7 +29,7 @@ EXAMPLES = 2
 
 
 def register_winner(
-    home: Home, name: str, dataset: AioDataset, spec: SearchSpec, uri: str, mirror: Mirror
+    home: Home, name: str, dataset: AioDataset, rows: TrainingRows, uri: str, mirror: Mirror
 ) -> SearchState:
     """Register the best trial's fold models and their ensemble; doing it again adds nothing.
 
@@ -38,7 +37,7 @@ def register_winner(
         home: where the search is.
         name: the search; it has ended, and a trial of it finished all folds.
         dataset: what it was searched on.
-        spec: its space and settings.
+        rows: the rows it learnt from.
         uri: the MLflow store.
         mirror: that of the search, with nothing left to send; it knows the trials' runs.
 
@@ -53,7 +52,6 @@ def register_winner(
     if state.best is None:
         raise SearchError(f"Expected a trial of {name} that finished all folds. Received none.")
     if not state.registered:
-        rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
         run = home.run(name)
         _illustrate(run, state, rows, uri, mirror)
         _register(run, state, state.best, rows, dataset, uri, mirror)

@@ -79,6 +79,7 @@ def training_rows(dataset: AioDataset, task_name: str, cohorts: tuple[str, ...],
 def run_search(
     spec: SearchSpec,
     dataset: AioDataset,
+    rows: TrainingRows,
     home: Home,
     name: str,
     *,
@@ -91,6 +92,7 @@ def run_search(
     Args:
         spec: search space and settings.
         dataset: where the training cohorts are.
+        rows: what ``training_rows`` gives for this dataset and ``spec``.
         home: where the run's folder goes.
         name: the search's name.
         address: ``"local"`` for a Ray of its own on this machine, else a cluster's address.
@@ -106,7 +108,6 @@ def run_search(
     """
     run = home.run(name)
     check_name(run, resume)
-    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
     started = _started_facts(spec, dataset, rows, name)
     run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with Ledger(run.ledger) as ledger:

@@ -145,6 +145,7 @@ def test_names_that_are_not_there(tmp_path: Path, aio: Run, simulated: Path) -> 
         assert status == 1, words
         assert len(err.strip().splitlines()) == 1
         assert told in err
+        assert not home.exists(), "nothing is left behind"
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, aio: Run) -> None:
