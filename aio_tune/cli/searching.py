@@ -26,6 +26,7 @@ from aio_tune.errors import SearchError
 
 if TYPE_CHECKING:
     from aio_tune.config import Home
+    from aio_tune.search.run import TrainingRows
     from aio_tune.search.state import SearchState
 
 
@@ -142,7 +143,7 @@ def search_and_register(
                 f"See {command_line('aio-tune', 'leaderboard', name)}.",
             )
         state = register_winner(home, name, dataset, rows, uri, mirror)
-    comparison = compare_with_baselines(home, name)
+    comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json")
     if not quiet:
         print_comparison(comparison)
         print_registered(state)
@@ -154,25 +155,19 @@ def _failures(state: "SearchState") -> str:
     return f"{len(failed)} failed, the last with: {failed[-1].reason}" if failed else "all were pruned."
 
 
-def compare_with_baselines(home: "Home", name: str) -> dict[str, Any]:
+def compare_with_baselines(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str, Any]:
     """The winner's cross-validation beside the majority class and the classical baseline on the same folds.
 
-    Computed once, kept as ``baseline.json`` in the run's folder.
+    Args:
+        state: the search; it has ended.
+        rows: what it learnt from, with its folds.
+        path: the baselines are computed once and kept there.
     """
-    from aio_tune.dataset import open_dataset
     from aio_tune.evaluation import cross_validate_baseline, cross_validate_majority
     from aio_tune.metrics import mean_sd as summarise
-    from aio_tune.search.leaderboard import read_state
-    from aio_tune.search.run import training_rows
 
-    state = read_state(home, name)
-    path = home.run(name).path / "baseline.json"
+    settings = state.started["settings"]
     if not path.exists():
-        settings = state.started["settings"]
-        dataset = open_dataset(Path(state.started["dataset"]["path"]))
-        rows = training_rows(
-            dataset, settings["task"], tuple(settings["train_on"]), settings["folds"], settings["seed"]
-        )
         shared = (rows.expression, rows.labels, rows.folds, rows.task.classes)
         content = {
             "majority class": summarise(cross_validate_majority(*shared)),
@@ -182,10 +177,9 @@ def compare_with_baselines(home: "Home", name: str) -> dict[str, Any]:
     best = state.best
     network = {} if best is None else {f"network (trial {best.number})": best.cv}
     return {
-        "task": state.started["settings"]["task"],
-        "metric": state.started["settings"]["metric"],
+        "task": settings["task"],
         "class_counts": state.started["class_counts"],
-        "folds": state.started["settings"]["folds"],
+        "folds": settings["folds"],
         "rows": {**network, **json.loads(path.read_text())},
     }
 

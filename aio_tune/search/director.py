@@ -26,11 +26,10 @@ REDUCTION = 3
 
 @dataclass(frozen=True)
 class Assignment:
-    """One trial to run. ``resumed`` tells that it was asked for by an earlier driver and did not end."""
+    """One trial to run: a new one, or one that an earlier driver asked for and that did not end."""
 
     trial: int
     params: dict[str, Any]
-    resumed: bool = False
 
 
 class Director:
@@ -65,7 +64,7 @@ class Director:
         """The next trial to run: first what an earlier driver left unfinished, then new ones up to the budget."""
         if self._unfinished:
             number = self._unfinished.popleft()
-            return Assignment(number, self.state.trials[number].params, resumed=True)
+            return Assignment(number, self.state.trials[number].params)
         number = len(self.state.trials)
         if number >= self._spec.trials:
             return None
