@@ -4,10 +4,20 @@ from pathlib import Path
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from aio_tune.errors import SpaceError
-from aio_tune.search_space import KNOWN_PARAMETERS, SearchSpec, default_rungs, json_schema, load_space
+from aio_tune.search_space import (
+    KNOWN_PARAMETERS,
+    Budget,
+    Resources,
+    SearchSpec,
+    default_rungs,
+    json_schema,
+    load_space,
+)
 from aio_tune.search_space.located_yaml import parse_yaml
 
 SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -218,8 +228,20 @@ MISTAKES = [
         "trials: 8",
         "trials: 8\nsampler: tp",
         4,
-        "Expected sampler to be 'tpe' or 'random'. Received 'tp'. Did you mean 'tpe'?",
+        "Expected sampler to be 'tpe', 'random', 'quasi-random', 'grid', 'gp' or 'nsga2'. Received 'tp'. "
+        "Did you mean 'tpe'?",
     ),
+    ("trials: 8", "trials: 8\nbudget: {hour: 2}", 4, "one of hours, patience, target. Received 'hour'."),
+    ("trials: 8", "trials: 8\nbudget: {hours: 0}", 4, "Expected more than 0 for budget.hours. Received 0."),
+    ("trials: 8", "trials: 8\nmax_parameters: 0", 4, "Expected at least 1 for max_parameters. Received 0."),
+    ("trials: 8", "trials: 8\nsecond_goal: auc", 4, "a goal beside auc, one of parameters, seconds, accuracy"),
+    ("trials: 8", "trials: 8\npruner: halving\nsecond_goal: f1", 4, "Expected pruner: none with a second goal."),
+    ("trials: 8", "trials: 8\nsampler: grid", 9, "an int or a float with a step, for a grid"),
+    ("trials: 8", "trials: 8\nexclude: [{dept: 3}]", 4, "Received 'dept'. Did you mean 'depth'?"),
+    ("trials: 8", "trials: 8\nexclude: [{optimizer: adm}]", 4, "a value that optimizer can take. Received 'adm'."),
+    ("trials: 8", "trials: 8\nexclude: [{}]", 4, "Expected at least 1 item(s) for exclude.0."),
+    ("trials: 8", "trials: 8\nexclude: [{depth: {least: 3}}]", 4, "a value, a list of values, or a range of min"),
+    ("trials: 8", "trials: 8\nexclude: [{learning_rate: {max: 1e-3}}]", 18, "a starting point that is not excluded"),
     ("trials: 8", "trials: 8\npruner: medain", 4, "Did you mean 'median'?"),
     ("trials: 8", "trials: eight", 3, "Expected a whole number for trials. Received 'eight'."),
     ("trials: 8", "trials: 8.0", 3, "Expected a whole number for trials. Received 8.0."),
@@ -314,6 +336,47 @@ def test_of_several_mistakes_the_first_is_told(load):
         load(text)
     with pytest.raises(SpaceError, match=r"line 13: .*'dept'"):
         load(text, "trials=3")
+
+
+# Constraints, goals, grid
+
+
+def test_a_range_is_a_condition(load):
+    spec = load(SPACE.replace("when: {optimizer", "when: {depth: {min: 4, max: 6}, optimizer"), "space.optimizer=sgd")
+    drawn = draw(spec, 60)
+    assert {params["depth"] for params in drawn} == {2, 4, 6, 8}
+    assert all(("momentum" in params) is (4 <= params["depth"] <= 6) for params in drawn)
+
+
+@given(st.integers(1, 3), st.sampled_from(["adam", "sgd", "rmsprop"]), st.floats(1e-5, 1e-2))
+def test_excluded_is_what_one_rule_covers_whole(depth, optimizer, rate):
+    spec = SearchSpec.model_validate({
+        "task": "ki67", "trials": 1, "epochs": 1,
+        "space": {"depth": {"int": [1, 3]}, "optimizer": {"choice": ["adam", "sgd", "rmsprop"]},
+                  "learning_rate": {"float": [1e-5, 1e-2]}},
+        "exclude": [{"optimizer": ["sgd", "rmsprop"], "learning_rate": {"max": 1e-4}}, {"depth": 3}],
+    })  # fmt: skip
+    params = {"depth": depth, "optimizer": optimizer, "learning_rate": rate}
+    expected = (optimizer != "adam" and rate <= 1e-4) or depth == 3
+    assert bool(spec.excluded(params)) is expected
+    assert not spec.excluded({}), "what is not there breaks no rule"
+
+
+def test_the_grid_has_every_value_of_every_searched_parameter(load):
+    spec = load(SPACE, "sampler=grid", "space.momentum={choice: [0.9]}", "space.learning_rate={choice: [3e-4]}")
+    grid = spec.grid()
+    assert grid.keys() == spec.distributions().keys()
+    for name, values in grid.items():
+        assert all(spec.distributions()[name]._contains(spec.distributions()[name].to_internal_repr(v)) for v in values)
+    assert len(set(grid["dropout"])) == len(grid["dropout"]) > 1
+
+
+def test_everything_that_a_ledger_keeps_of_a_space_is_read_back(load):
+    more = ["exclude=[{depth: {min: 4}, optimizer: [adam, sgd]}]", "budget={hours: 2, patience: 5}", "pruner=none",
+            "second_goal=parameters", "max_parameters=100000", "start=[]"]  # fmt: skip
+    spec = load(SPACE, *more)
+    facts = json.loads(json.dumps({**spec.settings_facts(), "space": spec.space_facts()}))
+    assert SearchSpec.model_validate(facts) == spec
 
 
 # Overrides
@@ -500,7 +563,7 @@ def test_json_schema_knows_every_key():
 
 def test_the_docs_name_every_key_and_every_parameter():
     text = (Path(__file__).parents[1] / "docs" / "search-spaces.md").read_text()
-    for name in (*SearchSpec.model_fields, *SearchSpec.model_fields["resources"].annotation.model_fields):
-        assert f"`{name}`" in text or f"`resources.{name}`" in text
+    for name in (*SearchSpec.model_fields, *Resources.model_fields, *Budget.model_fields):
+        assert f"`{name}`" in text
     for name in KNOWN_PARAMETERS:
         assert f"`{name}`" in text

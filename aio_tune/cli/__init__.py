@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from aio_tune.cli import data, demo, models, searching
+from aio_tune.cli import confirming, data, demo, models, searching
 from aio_tune.errors import AioTuneError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("prepare")(data.prepare)
 app.command("describe")(data.describe)
 app.command("search")(searching.search)
 app.command("leaderboard")(searching.leaderboard)
+app.command("confirm")(confirming.confirm)
 app.command("models")(models.models)
 app.command("promote")(models.promote)
 app.command("evaluate")(models.evaluate)

@@ -26,7 +26,7 @@ from aio_tune.errors import SearchError
 
 if TYPE_CHECKING:
     from aio_tune.config import Home
-    from aio_tune.search.run import TrainingRows
+    from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
 
 
@@ -103,7 +103,8 @@ def search_and_register(
     from aio_tune.cli.progress import SearchView
     from aio_tune.dataset import open_dataset
     from aio_tune.search.finish import register_winner
-    from aio_tune.search.run import check_name, run_search, training_rows
+    from aio_tune.search.rows import training_rows
+    from aio_tune.search.run import begun, check_name, run_search
     from aio_tune.search_space import load_space
     from aio_tune.tracking import Mirror, ensure_store
 
@@ -119,32 +120,39 @@ def search_and_register(
         say(f"to resume, should it be interrupted: {resume_command}")
     view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
     home.run(name).path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not resume:
+    if not begun(home.run(name)):
         # As given: the ledger holds what became of it, the copy what the user wrote.
         shutil.copyfile(space, home.run(name).space)
-    # Before any trial starts, so that a store that does not work costs nothing.
-    ensure_store(uri, None, experiment := f"aio-{spec.task}")
-    with Mirror(home.run(name).ledger, uri, experiment) as mirror:
-        with view:
-            state = run_search(
-                spec, dataset, rows, home, name, address=address, resume=resume,
-                on_event=(lambda event: None) if quiet else view,
-            )  # fmt: skip
-        if not state.ended:
-            raise SearchError(
-                f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}"
-            )
-        if not mirror.flush(timeout=120):
-            raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
-                              f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
-        if state.best is None:
-            raise SearchError(
-                f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
-                f"See {command_line('aio-tune', 'leaderboard', name)}.",
-            )
-        state = register_winner(home, name, dataset, rows, uri, mirror)
+    interrupted = SearchError(
+        f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}"
+    )
+    try:
+        # Before any trial starts, so that a store that does not work costs nothing.
+        ensure_store(uri, None, experiment := f"aio-{spec.task}")
+        with Mirror(home.run(name).ledger, uri, experiment) as mirror:
+            with view:
+                state = run_search(
+                    spec, dataset, rows, home, name, address=address, resume=resume and begun(home.run(name)),
+                    on_event=(lambda event: None) if quiet else view,
+                )  # fmt: skip
+            if not state.ended:
+                raise interrupted
+            if not mirror.flush(timeout=120):
+                raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
+                                  f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
+            if state.best is None:
+                raise SearchError(
+                    f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
+                    f"See {command_line('aio-tune', 'leaderboard', name)}.",
+                )
+            state = register_winner(home, name, dataset, rows, uri, mirror)
+    except KeyboardInterrupt:
+        raise interrupted from None
     comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json")
     if not quiet:
+        say(f"ended: {state.ended}")
+        if state.refused:
+            say(f"{len(state.refused)} drawn configurations were refused at no cost, e.g. {state.refused[-1]}")
         print_comparison(comparison)
         print_registered(state)
     return state

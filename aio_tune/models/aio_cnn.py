@@ -83,6 +83,40 @@ class AioCnn(Network):
         calls = layers.Dense(n_classes, activation="softmax", kernel_initializer=seeds.he(), name="calls")(x)
         return keras.Model(picture, calls, name=self.name)
 
+    def count_parameters(self, params: Params, input_shape: tuple[int, ...], n_classes: int) -> int:
+        chosen = AioCnnParams.model_validate(params.model_dump())
+        total, joined = 0, 0
+        if chosen.branches != "embedding":
+            _check_pooling(chosen, input_shape)
+            total, joined = _count_convolutions(chosen, input_shape)
+        if chosen.branches != "conv":
+            total += int(np.prod(input_shape)) * chosen.embedding_width + _count_norm(chosen, chosen.embedding_width)
+            joined += chosen.embedding_width
+        for width in (*chosen.fc_widths, n_classes):
+            total += (joined + 1) * width
+            joined = width
+        return total
+
+
+def _count_convolutions(params: AioCnnParams, input_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Weights of the convolutions, and how many numbers they hand on."""
+    sides, channels = input_shape[:-1], input_shape[-1]
+    area = params.kernel_size ** len(sides)
+    total = 0
+    for pair in range(params.depth):
+        filters = params.filters * 2**pair
+        for inputs in (channels, filters):
+            total += area * inputs * filters + _count_norm(params, filters)
+        channels = filters
+        sides = tuple(side // params.pool for side in sides)
+    total += channels * params.filters + _count_norm(params, params.filters)
+    return total, int(np.prod(sides)) * params.filters
+
+
+def _count_norm(params: AioCnnParams, features: int) -> int:
+    """Scale, offset and two moving averages, or else a bias."""
+    return (4 if params.batch_norm else 1) * features
+
 
 class _Seeds:
     """A different seed for each layer, all from one: Keras draws unseeded ones from a state shared by the process."""

@@ -41,6 +41,7 @@ class Network(ABC):
     """One architecture.
 
     Guarantees of every implementation:
+        - ``count_parameters`` needs no Keras and tells what ``build(...).count_params()`` would;
         - ``build`` with the same arguments gives the same initial weights;
         - the output is (n, n_classes) float32, rows sum to 1, for two classes too;
         - what cannot be built is refused with ``TrialError`` before anything costs time.
@@ -54,3 +55,11 @@ class Network(ABC):
         self, params: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int, seed: int
     ) -> "keras.Model":
         """A new network, not compiled."""
+
+    @abstractmethod
+    def count_parameters(self, params: Params, input_shape: tuple[int, ...], n_classes: int) -> int:
+        """Weights of the network, those that are not trained included, without building it.
+
+        Raises:
+            TrialError: it cannot be built.
+        """

@@ -1,35 +1,25 @@
-"""Optuna decides: one study in memory, rebuilt from the ledger, that asks for trials and stops the hopeless ones.
+"""The director: asks for trials, hears of their rungs and decides; every fact is in the ledger first.
 
-The director knows nothing of Ray. Every fact is in the ledger, on disk, before anything is done about it; a new
-director that reads the same ledger stands where the old one stood, to the pruner's notes and the sampler's next draw.
+The director knows nothing of Ray, and of Optuna only what ``Source`` says. A new director that reads the same ledger
+stands where the old one stood, to the pruner's notes and the sampler's next draw.
 """
 
 import math
-import warnings
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aio_tune.errors import SearchError
 from aio_tune.metrics import mean_sd
-from aio_tune.search.state import SearchState
+from aio_tune.search.feasibility import Feasibility
+from aio_tune.search.source import Draw, Source
+from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.search_space import SearchSpec
-from aio_tune.trial import RungReport
+from aio_tune.trial import Assignment, RungReport
 
-if TYPE_CHECKING:
-    import optuna
-
-# Successive halving in Optuna counts resources, rungs here are numbered: rung r stands for REDUCTION**r of them, so
-# that each rung of ours is exactly one of the pruner's, whatever folds and epochs it is made of.
-REDUCTION = 3
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One trial to run: a new one, or one that an earlier driver asked for and that did not end."""
-
-    trial: int
-    params: dict[str, Any]
+# New draws that are made rather than waiting for a running trial of the same configuration.
+REDRAWS = 10
 
 
 class Director:
@@ -37,40 +27,68 @@ class Director:
 
     Args:
         spec: the search space and its settings.
+        source: draws the configurations; it has heard nothing yet.
+        feasibility: refuses configurations that cannot work, and tells which are the same.
         record: writes one event to the ledger and returns it; called before anything is done about the fact.
         events: what the ledger already holds, in order.
+        clock: seconds since 1970, for the wall-clock budget.
     """
 
     def __init__(
-        self, spec: SearchSpec, record: Callable[..., Mapping[str, Any]], events: Iterable[Mapping[str, Any]] = ()
+        self,
+        spec: SearchSpec,
+        source: Source,
+        feasibility: Feasibility,
+        record: Callable[..., Mapping[str, Any]],
+        events: Iterable[Mapping[str, Any]] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._spec = spec
+        self._source = source
+        self._feasibility = feasibility
         self._write = record
-        self._study = optuna.create_study(
-            direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), pruner=make_pruner(spec)
-        )
-        self._running: dict[int, optuna.Trial] = {}
+        self._clock = clock
         # What the pruner said at each trial's last rung. Asking it twice would count the trial twice at that rung.
         self._hopeless: dict[int, bool] = {}
+        # The first trial of each configuration that did not fail, and the trials that wait for one to end.
+        self._first: dict[str, int] = {}
+        self._waiting: dict[int, list[int]] = {}
+        self._exhausted = False
         self.state = SearchState()
         for event in events:
             self._replay(event)
-        self._unfinished = deque(trial.number for trial in self.state.running)
+        self._unfinished: deque[int] = deque()
+        self.requeue()
 
     def ask(self) -> Assignment | None:
-        """The next trial to run: first what an earlier driver left unfinished, then new ones up to the budget."""
-        if self._unfinished:
+        """The next trial to run: first what an earlier driver left unfinished, then new ones up to the budget.
+
+        A drawn configuration that was tried before costs a number and no training.
+
+        Raises:
+            SearchError: the constraints refuse everything that is drawn.
+        """
+        while self._unfinished:
             number = self._unfinished.popleft()
-            return Assignment(number, self.state.trials[number].params)
-        number = len(self.state.trials)
-        if number >= self._spec.trials:
-            return None
-        params = self._draw(number)
-        self._record("trial_asked", trial=number, params=params)
-        return Assignment(number, params)
+            if self._settle(number):
+                return self._assignment(number)
+        while not self.stop_reason:
+            number = len(self.state.trials)
+            draw, refused = self._draw(number)
+            if draw is None:
+                self._exhausted = True
+                break
+            if self._begin(number, draw, refused):
+                return self._assignment(number)
+        return None
+
+    def requeue(self) -> None:
+        """Count every trial that has not ended as one that nobody works on: ``ask`` gives them out again."""
+        running = {trial.number for trial in self.state.running}
+        # A driver may have died between the end of a trial and that of the one that waited for it.
+        self._waiting = {first: numbers for first, numbers in self._waiting.items() if first in running}
+        waiting = {number for numbers in self._waiting.values() for number in numbers}
+        self._unfinished = deque(trial.number for trial in self.state.running if trial.number not in waiting)
 
     def hear(self, trial: int, report: RungReport) -> bool:
         """Take one rung's report; returns whether the trial goes on to the next rung.
@@ -85,8 +103,111 @@ class Director:
             return True
         if report.rung > record.rung:
             self._record("rung_reported", trial=trial, **report.facts())
-            self._hopeless[trial] = self._tell_study(trial, report.rung, report.value)
+            self._hopeless[trial] = self._tell_source(trial, report.rung, report.value)
         return self._decide(trial, report)
+
+    def fail(self, trial: int, reason: str) -> None:
+        """Record that a trial cannot go on, once."""
+        if self.state.trials[trial].state == "RUNNING":
+            self._end(trial, "FAIL", reason)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why no new trial is asked for; empty while one is. Judged anew after a resume with another budget."""
+        budget = self._spec.budget
+        if len(self.state.trials) >= self._spec.trials:
+            return f"all {self._spec.trials} trials run"
+        if self._exhausted:
+            return "the whole grid was tried"
+        if budget.patience is not None and self.state.best and self.state.since_best >= budget.patience:
+            return f"no improvement in {self.state.since_best} trials"
+        return self._hurry
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to run: no new trial is to be asked for, and every one that was has ended."""
+        return not self.state.running and bool(self.stop_reason)
+
+    def note_resume(self) -> None:
+        """Record that a new driver goes on with the search."""
+        self._record("search_resumed", unfinished=[trial.number for trial in self.state.running])
+
+    def note_end(self) -> None:
+        """Record why the search ended, and who won."""
+        best = self.state.best
+        self._record("search_ended", reason=self.stop_reason, best_trial=best.number if best else None)
+
+    @property
+    def _hurry(self) -> str:
+        """A reason for running trials too to end at their next rung."""
+        budget, best = self._spec.budget, self.state.best
+        if budget.target is not None and best is not None and (best.value or -math.inf) >= budget.target:
+            return f"{self._spec.metric} of {budget.target:g} reached"
+        if budget.hours is not None and self.state.elapsed(self._clock()) >= budget.hours * 3600:
+            return f"{budget.hours:g} h spent"
+        return ""
+
+    def _assignment(self, number: int) -> Assignment:
+        trial = self.state.trials[number]
+        return Assignment(number, trial.params, trial.split)
+
+    def _draw(self, number: int) -> tuple[Draw | None, list[dict[str, Any]]]:
+        """A configuration that nothing speaks against, and what was refused on the way to it."""
+        refused: list[dict[str, Any]] = []
+        for attempt, draw in enumerate(self._source.draws(number)):
+            reason = "" if draw.preset else self._feasibility.refusal(draw.params)
+            if reason:
+                self._source.refuse(number, draw)
+                refused.append({"reason": reason, "params": draw.params, "notes": draw.notes})
+            elif attempt >= REDRAWS or draw.preset or not self._source.may_redraw or not self._runs_already(draw):
+                return draw, refused
+        if len(refused) >= self._source.attempts:
+            raise SearchError(
+                f"Expected a configuration that the constraints allow. Received {len(refused)} in a row that they do "
+                f"not, the last one: {refused[-1]['reason']}.",
+                "Widen exclude or max_parameters, or narrow the space.",
+            )
+        return None, refused
+
+    def _runs_already(self, draw: Draw) -> bool:
+        first = self._first.get(self._identity(draw.params, draw.split))
+        return first is not None and self.state.trials[first].state == "RUNNING"
+
+    def _identity(self, params: Mapping[str, Any], split: int) -> str:
+        return f"{split} {self._feasibility.identity(params)}"
+
+    def _begin(self, number: int, draw: Draw, refused: list[dict[str, Any]]) -> bool:
+        """Record a new trial; returns whether it is to be run."""
+        first = self._first.get(self._identity(draw.params, draw.split))
+        facts: dict[str, Any] = {"trial": number, "params": draw.params}
+        facts |= {"split": draw.split} if draw.split else {}
+        facts |= {"notes": draw.notes} if draw.notes else {}
+        facts |= {"refused": refused} if refused else {}
+        facts |= {"same_as": first} if first is not None else {}
+        self._record("trial_asked", **facts)
+        self._keep(number, draw)
+        return self._settle(number)
+
+    def _keep(self, number: int, draw: Draw) -> None:
+        self._source.keep(number, draw)
+        trial = self.state.trials[number]
+        if trial.same_as is None:
+            self._first[self._identity(trial.params, trial.split)] = number
+        elif self.state.trials[trial.same_as].state == "RUNNING":
+            self._waiting.setdefault(trial.same_as, []).append(number)
+
+    def _settle(self, number: int) -> bool:
+        """End a new trial whose outcome is known; returns whether it is not, and the trial is to be run."""
+        trial = self.state.trials[number]
+        if trial.same_as is not None:
+            first = self.state.trials[trial.same_as]
+            if first.state != "RUNNING":
+                self._end_like(number, first)
+            return False
+        reason = self._feasibility.refusal(trial.params)
+        if reason:
+            self._end(number, "FAIL", f"refused: {reason}")
+        return not reason
 
     def _decide(self, trial: int, report: RungReport) -> bool:
         if report.value is None or math.isnan(report.value):
@@ -95,58 +216,39 @@ class Director:
             self._end(trial, "COMPLETE", "finished all folds", cv=mean_sd(list(report.fold_metrics.values())))
         elif self._hopeless[trial]:
             self._end(trial, "PRUNED", f"{self._spec.pruner} pruner at rung {report.rung}")
+        elif self._hurry:
+            self._end(trial, "PRUNED", f"the search ended: {self._hurry}")
         else:
             return True
         return False
 
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to run: the budget is asked for, and every trial ended."""
-        return len(self.state.trials) >= self._spec.trials and not self.state.running
+    def _tell_source(self, trial: int, rung: int, value: float | None) -> bool:
+        return value is not None and not math.isnan(value) and self._source.report(trial, rung, value)
 
-    def note_resume(self) -> None:
-        """Record that a new driver goes on with the search."""
-        self._record("search_resumed", unfinished=[trial.number for trial in self.state.running])
-
-    def note_end(self) -> None:
-        """Record that the budget is spent, and who won."""
-        best = self.state.best
-        self._record("search_ended", reason="budget spent", best_trial=best.number if best else None)
-
-    def fail(self, trial: int, reason: str) -> None:
-        """Record that a trial cannot go on, once."""
-        if self.state.trials[trial].state == "RUNNING":
-            self._end(trial, "FAIL", reason)
-
-    def _draw(self, number: int) -> dict[str, Any]:
-        # A fresh sampler for every draw: its random state then depends on the trial's number alone, not on how many
-        # draws this driver (rather than one killed before it) has made.
-        self._study.sampler = make_sampler(self._spec, number)
-        if number < len(self._spec.start):
-            self._study.enqueue_trial(self._spec.encode(self._spec.start[number]))
-        trial = self._study.ask()
-        self._running[number] = trial
-        return self._spec.suggest(trial)
-
-    def _tell_study(self, number: int, rung: int, value: float | None) -> bool:
-        trial = self._running[number]
-        if value is None or math.isnan(value):
-            return False
-        trial.report(value, step=REDUCTION**rung)
-        # Asked at every rung but the last: successive halving notes its own rungs while deciding, so a rebuilt study
-        # has to ask again in the same order.
-        return rung < len(self._spec.rungs) - 1 and trial.should_prune()
+    def _end_like(self, number: int, first: TrialRecord) -> None:
+        reason = f"same configuration as trial {first.number}, whose result it shares"
+        self._end(number, first.state, reason, cv=first.cv)
 
     def _end(self, number: int, state: str, reason: str, cv: Mapping[str, tuple[float, float]] | None = None) -> None:
-        value = self.state.trials[number].value
+        trial = self.state.trials[number]
+        source = self.state.trials[trial.same_as] if trial.same_as is not None else trial
+        value = None if trial.same_as is not None and state == "FAIL" else source.value
         self._record("trial_ended", trial=number, state=state, value=value, reason=reason, cv=dict(cv or {}))
-        self._tell_end(number, state, value)
+        self._tell_end(number)
+        for twin in self._waiting.pop(number, []):
+            self._end_like(twin, self.state.trials[number])
 
-    def _tell_end(self, number: int, state: str, value: float | None) -> None:
-        import optuna
-
-        self._running.pop(number)
-        self._study.tell(number, value if state == "COMPLETE" else None, state=optuna.trial.TrialState[state])
+    def _tell_end(self, number: int) -> None:
+        trial = self.state.trials[number]
+        if trial.state == "FAIL" and trial.same_as is None:
+            # Another trial of it may have better luck: the reason may have been a lost node.
+            self._first.pop(self._identity(trial.params, trial.split), None)
+        values: tuple[float, ...] = ()
+        if trial.state == "COMPLETE":
+            second = self.state.second_value(trial) if self.state.second_goal else None
+            values = (trial.value or 0.0,) + (() if second is None else (self._spec.signed(second),))
+        reached = (trial.rung, trial.value) if trial.same_as is not None and trial.value is not None else None
+        self._source.end(number, trial.state, values, reached)
 
     def _record(self, kind: str, **facts: Any) -> None:
         self.state.apply(self._write(kind, **facts))
@@ -154,41 +256,14 @@ class Director:
     def _replay(self, event: Mapping[str, Any]) -> None:
         self.state.apply(event)
         if event["kind"] == "trial_asked":
-            self._study.enqueue_trial(self._spec.encode(event["params"]))
-            trial = self._study.ask()
-            self._spec.suggest(trial)
-            self._running[event["trial"]] = trial
+            for refused in event.get("refused", ()):
+                self._source.refuse(event["trial"], Draw(refused["params"], notes=refused["notes"]))
+            draw = Draw(event["params"], event.get("split", 0), notes=event.get("notes", {}))
+            self._keep(event["trial"], draw)
         elif event["kind"] == "rung_reported":
-            self._hopeless[event["trial"]] = self._tell_study(event["trial"], event["rung"], event["value"])
+            self._hopeless[event["trial"]] = self._tell_source(event["trial"], event["rung"], event["value"])
         elif event["kind"] == "trial_ended":
-            self._tell_end(event["trial"], event["state"], event["value"])
-
-
-def make_sampler(spec: SearchSpec, number: int) -> "optuna.samplers.BaseSampler":
-    """The sampler for one draw, seeded by the search's seed and the trial's number."""
-    import optuna
-
-    seed = (spec.seed * 1_000_003 + number) % 2**32
-    if spec.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    # Optuna's own default of ten random trials would leave a short search without a single modelled one.
-    startup = min(10, max(2, spec.trials // 3))
-    with warnings.catch_warnings():
-        # `group` has been marked experimental since 2021; without it conditional parameters are drawn independently.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            multivariate=True, group=True, constant_liar=True, n_startup_trials=startup, seed=seed
-        )
-
-
-def make_pruner(spec: SearchSpec) -> "optuna.pruners.BasePruner":
-    """The pruner, deciding from the study's stored values alone."""
-    import optuna
-
-    pruners: dict[str, optuna.pruners.BasePruner] = {
-        "none": optuna.pruners.NopPruner(),
-        "median": optuna.pruners.MedianPruner(n_startup_trials=3),
-        "percentile": optuna.pruners.PercentilePruner(percentile=33.0, n_startup_trials=3),
-        "halving": optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
-    }
-    return pruners[spec.pruner]
+            for waiting in self._waiting.values():
+                if event["trial"] in waiting:
+                    waiting.remove(event["trial"])
+            self._tell_end(event["trial"])

@@ -14,7 +14,7 @@ from aio_tune.metrics import confusion, roc_points
 from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients
 from aio_tune.preprocess import Preprocessor
 from aio_tune.search.leaderboard import read_state
-from aio_tune.search.run import TrainingRows
+from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.tracking import Mirror, log_figures, register_search
 from aio_tune.training.fold import MODEL, PREPROCESSING
@@ -60,6 +60,33 @@ def register_winner(
     return state
 
 
+def save_ensemble(
+    run: RunFolder, state: SearchState, best: TrialRecord, rows: TrainingRows, dataset: AioDataset
+) -> EnsembleSpec:
+    """Write a trial's fold models together into the run's ``ensemble`` folder; returns what was written with them."""
+    spec = EnsembleSpec(
+        task=rows.task.name,
+        classes=rows.task.classes,
+        genes=dataset.genes,
+        gene_means=rows.expression.mean(axis=0, dtype=np.float64).astype(np.float32),
+        training_patients=hash_patients(rows.samples["patient_id"]),
+        training_profiles=frozenset(rows.samples["profile_sha256"]),
+        origin={"search": state.started["name"], "trial": best.number, "params": best.params, **_origin_tags(state)},
+    )
+    Ensemble.save(run.ensemble, [_member(run, best.number, fold) for fold in range(rows.folds.k)], spec)
+    return spec
+
+
+def _origin_tags(state: SearchState) -> dict[str, str]:
+    facts = state.started
+    return {
+        "aio.dataset": facts["dataset"]["fingerprint"],
+        "aio.code_version": facts["code_version"],
+        "aio.simulated": str(facts["dataset"]["simulated"]).lower(),
+        "aio.training_cohorts": " ".join(facts["settings"]["train_on"]),
+    }
+
+
 def _register(
     run: RunFolder,
     state: SearchState,
@@ -69,28 +96,10 @@ def _register(
     uri: str,
     mirror: Mirror,
 ) -> None:
-    folds = range(rows.folds.k)
-    members = [_member(run, best.number, fold) for fold in folds]
-    facts = state.started
-    tags = {
-        "aio.dataset": facts["dataset"]["fingerprint"],
-        "aio.code_version": facts["code_version"],
-        "aio.simulated": str(facts["dataset"]["simulated"]).lower(),
-        "aio.training_cohorts": " ".join(facts["settings"]["train_on"]),
-    }
-    spec = EnsembleSpec(
-        task=rows.task.name,
-        classes=rows.task.classes,
-        genes=dataset.genes,
-        gene_means=rows.expression.mean(axis=0, dtype=np.float64).astype(np.float32),
-        training_patients=hash_patients(rows.samples["patient_id"]),
-        training_profiles=frozenset(rows.samples["profile_sha256"]),
-        origin={"search": run.name, "trial": best.number, "params": best.params, **tags},
-    )
-    Ensemble.save(run.ensemble, members, spec)
-    fold_folders = {fold: run.path / "fold_models" / str(fold) for fold in folds}
+    spec = save_ensemble(run, state, best, rows, dataset)
+    fold_folders = {fold: run.path / "fold_models" / str(fold) for fold in range(rows.folds.k)}
     for fold, folder in fold_folders.items():
-        Ensemble.save(folder, [members[fold]], spec)
+        Ensemble.save(folder, [_member(run, best.number, fold)], spec)
     registration = register_search(
         uri,
         task=rows.task.name,
@@ -102,7 +111,7 @@ def _register(
         metrics=cv_metrics(best),
         fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
         params=best.params,
-        tags=tags,
+        tags=_origin_tags(state),
         example=_example(rows, dataset),
     )
     with Ledger(run.ledger) as ledger:

@@ -31,8 +31,12 @@ def search_names(home: Home) -> list[str]:
 
 
 def leaderboard(state: SearchState) -> list[dict[str, Any]]:
-    """One row per trial, ready for a table or for JSON; the winner is the first COMPLETE one."""
+    """One row per trial, ready for a table or for JSON; the winner is the first COMPLETE one.
+
+    With two goals ``front`` says whether no other trial beats this one at one goal without being worse at the other.
+    """
     metric = state.started.get("settings", {}).get("metric", "auc")
+    front = {trial.number for trial in state.front} if state.second_goal else set()
     rows = []
     for rank, trial in enumerate(state.ranked(), start=1):
         mean, sd = trial.cv.get(metric, (trial.value, None))
@@ -41,6 +45,7 @@ def leaderboard(state: SearchState) -> list[dict[str, Any]]:
                 "rank": rank,
                 "trial": trial.number,
                 "state": trial.state,
+                **({"front": trial.number in front} if state.second_goal else {}),
                 f"cv_{metric}_mean": mean,
                 f"cv_{metric}_sd": sd,
                 "folds": len(trial.folds),

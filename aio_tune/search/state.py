@@ -24,6 +24,8 @@ class TrialRecord:
         seconds: training time summed over folds and rungs.
         parameters: weights of one fold's network.
         reason: why it ended.
+        split: which split of the patients it is cross-validated on; always 0 in a search.
+        same_as: the earlier trial of the same configuration whose result it shares, if there is one.
     """
 
     number: int
@@ -38,16 +40,38 @@ class TrialRecord:
     seconds: float = 0.0
     parameters: int = 0
     reason: str = ""
+    split: int = 0
+    same_as: int | None = None
 
 
 @dataclass
 class SearchState:
-    """A search as its ledger tells it: the sum of its events, in order."""
+    """A search as its ledger tells it: the sum of its events, in order.
+
+    Attributes:
+        started: the first event: name, settings, dataset.
+        trials: by number.
+        ended: why it ended; empty while it has not.
+        registered: the event that says what was registered; empty before.
+        confirmed: results of confirmations, by kind (``runs``, ``nested``); the last one of each kind.
+        refused: why drawn configurations were refused before they cost anything.
+        since_best: trials that ended (FAIL not counted) since the last one that improved on all before it.
+        events: how many there were.
+        seconds: wall-clock time of drivers that are gone, from each one's first event to its last.
+        driver_began: time of the present driver's first event, s since 1970.
+    """
 
     started: dict[str, Any] = field(default_factory=dict)
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     ended: str = ""
     registered: dict[str, Any] = field(default_factory=dict)
+    confirmed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    since_best: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    driver_began: float = 0.0
+    _last_time: float = 0.0
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]]) -> "SearchState":
@@ -58,24 +82,53 @@ class SearchState:
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Add one event. Events of a kind not known here (written by a later version) change nothing."""
+        self.events += 1
         kind = event["kind"]
+        if kind in ("search_started", "search_resumed"):
+            self.seconds += self._last_time - self.driver_began
+            self.driver_began = event["time"]
+        self._last_time = event["time"]
         if kind == "search_started":
             self.started = dict(event)
         elif kind == "search_resumed":
             self.ended = ""
         elif kind == "trial_asked":
-            self.trials[event["trial"]] = TrialRecord(event["trial"], dict(event["params"]))
+            self._apply_asked(event)
         elif kind == "rung_reported":
             self._apply_rung(event)
         elif kind == "trial_ended":
-            trial = self.trials[event["trial"]]
-            trial.state = event["state"]
-            trial.reason = event["reason"]
-            trial.cv = {name: (mean, sd) for name, (mean, sd) in event["cv"].items()}
+            self._apply_end(event)
         elif kind == "search_ended":
             self.ended = event["reason"]
         elif kind == "model_registered":
             self.registered = dict(event)
+        elif kind == "confirmed":
+            self.confirmed[event["protocol"]] = dict(event)
+
+    def _apply_asked(self, event: Mapping[str, Any]) -> None:
+        trial = TrialRecord(event["trial"], dict(event["params"]))
+        trial.split = event.get("split", 0)
+        trial.same_as = event.get("same_as")
+        self.refused += [refused["reason"] for refused in event.get("refused", ())]
+        self.trials[trial.number] = trial
+
+    def _apply_end(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        if trial.same_as is not None and event["state"] != "FAIL":
+            self._share(trial, self.trials[trial.same_as])
+        trial.reason = event["reason"]
+        trial.cv = {name: (mean, sd) for name, (mean, sd) in event["cv"].items()}
+        if event["state"] == "COMPLETE" and self._improves(trial):
+            self.since_best = 0
+        elif event["state"] != "FAIL" and self.best is not None:
+            self.since_best += 1
+        trial.state = event["state"]
+
+    @staticmethod
+    def _share(trial: TrialRecord, other: TrialRecord) -> None:
+        """Take over what a trial of the same configuration reached; its training time was spent only once."""
+        trial.rung, trial.epoch, trial.folds, trial.value = other.rung, other.epoch, other.folds, other.value
+        trial.fold_metrics, trial.parameters = other.fold_metrics, other.parameters
 
     def _apply_rung(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
@@ -96,6 +149,50 @@ class SearchState:
         """The winner so far: only a trial that finished all folds can be it; the earlier one wins a tie."""
         complete = [trial for trial in self.trials.values() if trial.state == "COMPLETE" and trial.value is not None]
         return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+    def elapsed(self, now: float) -> float:
+        """Wall-clock seconds that drivers have spent on the search until ``now``, s since 1970."""
+        return self.seconds + now - self.driver_began
+
+    @property
+    def second_goal(self) -> str | None:
+        """What trials are judged by beside the metric, if anything."""
+        goal = self.started.get("settings", {}).get("second_goal")
+        return None if goal is None else str(goal)
+
+    def second_value(self, trial: TrialRecord) -> float | None:
+        """How good a COMPLETE trial is at the second goal; higher is better, so costs are negative."""
+        goal = self.second_goal
+        if goal in ("parameters", "seconds"):
+            source = self.trials[trial.same_as] if trial.same_as is not None else trial
+            return -float(source.parameters if goal == "parameters" else source.seconds)
+        return trial.cv.get(goal or "", (None, None))[0]
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        """The trials that no other beats at one goal without being worse at the other; with one goal, the best."""
+        if self.second_goal is None:
+            return [self.best] if self.best else []
+        complete = [trial for trial in self.trials.values() if trial.state == "COMPLETE"]
+        return [one for one in complete if not any(self._dominates(other, one) for other in complete)]
+
+    def _goals(self, trial: TrialRecord) -> tuple[float, ...]:
+        lowest = float("-inf")
+        first = lowest if trial.value is None else trial.value
+        if self.second_goal is None:
+            return (first,)
+        second = self.second_value(trial)
+        return (first, lowest if second is None else second)
+
+    def _dominates(self, one: TrialRecord, other: TrialRecord) -> bool:
+        ours, theirs = self._goals(one), self._goals(other)
+        return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
+
+    def _improves(self, trial: TrialRecord) -> bool:
+        """Whether a trial, not yet marked COMPLETE, is at some goal better than all that are."""
+        complete = (other for other in self.trials.values() if other.state == "COMPLETE")
+        return not any(all(a >= b for a, b in zip(self._goals(other), self._goals(trial), strict=True))
+                       for other in complete)  # fmt: skip
 
     def ranked(self) -> list[TrialRecord]:
         """Complete trials by value, then the others by how far they came and how well they did there."""

@@ -6,24 +6,32 @@ actors kept between trials.
 """
 
 import json
+import logging
 import os
 import time
+from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from aio_tune.errors import TrialError
+from aio_tune.errors import AioTuneError, SearchError, TrialError
 from aio_tune.search.director import Director
-from aio_tune.trial import RungReport, TrialContext, TrialRun, WorkerPool, drop_checkpoints
+from aio_tune.trial import Assignment, RungReport, TrialContext, TrialRun, WorkerPool, drop_checkpoints
 
-# Restarts of a whole trial (its coordinator or its node was lost); lost fold workers are the trial's own business.
-TRIAL_RESTARTS = 3
-# TensorFlow keeps some 5 MiB of every network it has traced for as long as its process lives.
-TRIALS_PER_WORKER = 40
+_log = logging.getLogger(__name__)
+_Value = TypeVar("_Value")
+
+# How often a rung is begun when the trial's coordinator, or its node, is lost; lost fold workers are the trial's own
+# business.
+TRIAL_TRIES = 3
+# Experiments in a row that Tune may give up without a single event in the ledger.
+FRUITLESS = 3
 
 
 class TrialTrainable(tune.Trainable):
@@ -32,16 +40,16 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], context: TrialContext | None = None) -> None:
         if context is None:
             raise ValueError("Expected the search's TrialContext. Received none.")
+        # It has no share of a GPU, and Ray no longer hides the GPUs from those that have none.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._context = context
         self._pool = WorkerPool(context)
-        self._trials = 0
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._trials += 1
-        if self._trials % TRIALS_PER_WORKER == 0:
-            self._pool.close()
-        self._run = TrialRun(self._context, self._pool, new_config["trial"], new_config["params"])
+        self._pool.replace_worn()
+        task = Assignment(new_config["trial"], new_config["params"], new_config["split"])
+        self._run = TrialRun(self._context, self._pool, task)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -49,6 +57,8 @@ class TrialTrainable(tune.Trainable):
             report = self._run.next_rung()
         except TrialError as error:
             return {"failed": str(error)}
+        except SearchError as error:
+            return {"stopped": [error.problem, error.hint]}
         # As one string: Tune flattens nested results into one column per number.
         return {"report": json.dumps(report.facts())}
 
@@ -56,18 +66,68 @@ class TrialTrainable(tune.Trainable):
         self._pool.close()
 
 
+class _Stopped(BaseException):
+    """The search cannot go on. Not an ``Exception``: Tune would turn that into the text of its traceback."""
+
+    def __init__(self, reason: AioTuneError) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+def _or_stop(action: Callable[[], _Value]) -> _Value:
+    """What ``action`` returns; an error of ours (the ledger cannot be written) ends the experiment."""
+    try:
+        return action()
+    except AioTuneError as error:
+        raise _Stopped(error) from error
+
+
+class _Losses:
+    """Trials that lost their coordinator: given out again, until one got nowhere too often.
+
+    Tune's own restarts are not used: whatever ``max_failures`` says, it gives a trial up at once if its coordinator was
+    lost before its first step, as happens to one that is kept for the next trial on a node that goes down. And it tells
+    the scheduler of every loss in the same words, restart or not.
+    """
+
+    def __init__(self) -> None:
+        self._times: Counter[int] = Counter()
+        self._waiting: deque[Assignment] = deque()
+
+    def add(self, assignment: Assignment) -> bool:
+        """Note a loss; returns whether the trial is to be tried again."""
+        self._times[assignment.trial] += 1
+        again = self._times[assignment.trial] < TRIAL_TRIES
+        if again:
+            self._waiting.append(assignment)
+        return again
+
+    def take(self) -> Assignment | None:
+        """A trial to be tried again."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def forgive(self, trial: int) -> None:
+        """The trial got somewhere: only losses running count."""
+        self._times.pop(trial, None)
+
+    def leave_to_director(self) -> None:
+        """A new experiment begins, for which the director gives out whatever is unfinished."""
+        self._waiting.clear()
+
+
 class DirectedSearcher(Searcher):
     """Hands the director's trials to Tune."""
 
-    def __init__(self, director: Director) -> None:
+    def __init__(self, director: Director, losses: _Losses) -> None:
         super().__init__()
         self._director = director
+        self._losses = losses
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        assignment = self._director.ask()
+        assignment = self._losses.take() or _or_stop(self._director.ask)
         if assignment is None:
             return Searcher.FINISHED
-        return {"trial": assignment.trial, "params": assignment.params}
+        return {"trial": assignment.trial, "params": assignment.params, "split": assignment.split}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the scheduler has told the director already, and it alone sees why a trial ended."""
@@ -79,46 +139,79 @@ class DirectedSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         raise NotImplementedError("A search is resumed from its ledger, not from Tune's snapshot.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles what it is given into its snapshots, which nobody reads."""
+        return {}
+
 
 class DirectedScheduler(FIFOScheduler):
     """Brings each result to the director and its decision back to Tune."""
 
-    def __init__(self, director: Director, trials_folder: Path) -> None:
+    def __init__(self, director: Director, losses: _Losses, trials_folder: Path) -> None:
         super().__init__()
         self._director = director
+        self._losses = losses
         self._trials_folder = trials_folder
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = trial.config["trial"]
-        if "failed" in result:
-            self._director.fail(number, result["failed"])
-            goes_on = False
-        else:
-            goes_on = self._director.hear(number, RungReport.from_facts(json.loads(result["report"])))
-        if goes_on:
+        if "stopped" in result:
+            raise _Stopped(SearchError(*result["stopped"]))
+        self._losses.forgive(number)
+        if _or_stop(lambda: self._goes_on(number, result)):
             return str(TrialScheduler.CONTINUE)
         complete = self._director.state.trials[number].state == "COMPLETE"
         drop_checkpoints(self._trials_folder, number, keep_models=complete)
         return str(TrialScheduler.STOP)
 
+    def _goes_on(self, number: int, result: dict[str, Any]) -> bool:
+        if "failed" in result:
+            self._director.fail(number, result["failed"])
+            return False
+        return self._director.hear(number, RungReport.from_facts(json.loads(result["report"])))
+
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Called when Tune has given a trial up, after its restarts."""
-        error = trial.get_pickled_error() or trial.get_error()
-        reason = str(error).strip().splitlines()[-1] if error else "its process was lost"
-        self._director.fail(trial.config["trial"], f"Lost {TRIAL_RESTARTS + 1} times running: {reason}")
+        config = trial.config
+        if not self._losses.add(Assignment(config["trial"], config["params"], config["split"])):
+            reason = f"Its coordinator was lost {TRIAL_TRIES} times running: {_why(trial)}"
+            _or_stop(lambda: self._director.fail(config["trial"], reason))
 
     def debug_string(self) -> str:
         return "the director's decisions"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as for the searcher."""
+        return {}
 
-def run_trials(director: Director, context: TrialContext, concurrency: int, storage: Path) -> None:
-    """Run the director's trials to the end of its budget, or until SIGINT.
+
+def _why(trial: Trial) -> str:
+    """The last line of what Tune wrote down about a trial's failure."""
+    try:
+        lines = Path(trial.error_file).read_text().strip().splitlines()
+    except (OSError, TypeError):
+        lines = []
+    return lines[-1].strip() if lines else "nothing is known of why."
+
+
+def run_trials(
+    director: Director,
+    context: TrialContext,
+    concurrency: int,
+    storage: Path,
+    trainable: type[tune.Trainable] = TrialTrainable,
+) -> None:
+    """Run the director's trials to the end of its budget.
 
     Args:
         director: asks, hears and decides.
         context: what the trials share.
         concurrency: trials at one time; always set, since Tune otherwise holds one pending trial more than fits.
         storage: a private folder for Tune's own files.
+        trainable: what runs one trial.
+
+    Raises:
+        SearchError: the ledger cannot be written, a disk is full, or Tune gave up time and again.
+        KeyboardInterrupt: on SIGINT, at once; what then still runs ends with the cluster or the driver's job.
     """
     storage.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Tune's result files would hold every curve a second time, and nothing here reads them.
@@ -126,11 +219,45 @@ def run_trials(director: Director, context: TrialContext, concurrency: int, stor
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "86400"
     # Tune's newer output prints a banner and a table even when asked to be silent.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(TrialTrainable, context=context), placement(context)),
+    # The ledger has the reason; a traceback of each lost process on the console helps nobody.
+    os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
+    # Its own handler waits for trials and snapshots that nobody needs.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    # It names, as an error, every trial that was lost and tried again.
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
+    losses, fruitless = _Losses(), 0
+    while not director.finished:
+        before = director.state.events
+        try:
+            _tuner(director, losses, context, concurrency, storage, trainable).fit()
+        except _Stopped as stopped:
+            raise stopped.reason from None
+        except (tune.TuneError, ray.exceptions.RayError) as error:
+            # Seen when Ray's memory monitor kills a coordinator: Tune gives up the whole experiment.
+            _log.warning("Ray Tune gave up and is started again: %s", (str(error).splitlines() or [""])[-1])
+        fruitless = fruitless + 1 if director.state.events == before else 0
+        if fruitless == FRUITLESS:
+            raise SearchError(
+                f"Expected trials to run. Received {FRUITLESS} experiments that Ray Tune gave up at once.",
+                "Look into Ray's logs; then go on with --resume.",
+            )
+        director.requeue()
+        losses.leave_to_director()
+
+
+def _tuner(
+    director: Director,
+    losses: _Losses,
+    context: TrialContext,
+    concurrency: int,
+    storage: Path,
+    trainable: type[tune.Trainable],
+) -> tune.Tuner:
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(trainable, context=context), placement(context)),
         tune_config=tune.TuneConfig(
-            search_alg=DirectedSearcher(director),
-            scheduler=DirectedScheduler(director, context.trials_folder),
+            search_alg=DirectedSearcher(director, losses),
+            scheduler=DirectedScheduler(director, losses, context.trials_folder),
             num_samples=-1,
             max_concurrent_trials=concurrency,
             reuse_actors=True,
@@ -138,12 +265,11 @@ def run_trials(director: Director, context: TrialContext, concurrency: int, stor
         run_config=tune.RunConfig(
             name=time.strftime("tune-%Y%m%d-%H%M%S"),
             storage_path=str(storage),
-            failure_config=tune.FailureConfig(max_failures=TRIAL_RESTARTS),
+            failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
-    tuner.fit()
 
 
 def placement(context: TrialContext) -> tune.PlacementGroupFactory:

@@ -29,10 +29,12 @@ Every mistake is a ``SpaceError`` in one line that names the file and the line.
 from aio_tune.search_space.known import KNOWN_PARAMETERS
 from aio_tune.search_space.loading import json_schema, load_space
 from aio_tune.search_space.parameters import Choice, Fixed, FloatRange, IntRange, Parameter
-from aio_tune.search_space.spec import Resources, SearchSpec, default_rungs
+from aio_tune.search_space.spec import COSTS, Budget, Resources, SearchSpec, default_rungs
 
 __all__ = [
+    "COSTS",
     "KNOWN_PARAMETERS",
+    "Budget",
     "Choice",
     "Fixed",
     "FloatRange",

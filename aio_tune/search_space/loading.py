@@ -14,7 +14,7 @@ from aio_tune.search_space.known import KNOWN_PARAMETERS
 from aio_tune.search_space.located_yaml import Located, Place, override, parse_yaml, show
 from aio_tune.search_space.located_yaml import Path as KeyPath
 from aio_tune.search_space.parameters import KINDS
-from aio_tune.search_space.spec import Resources, SearchSpec, default_rungs
+from aio_tune.search_space.spec import Budget, Resources, SearchSpec, default_rungs
 
 _SETTINGS = tuple(SearchSpec.model_fields)
 _KEYS_OF_KIND = {
@@ -184,7 +184,9 @@ def _valid_keys(loc: tuple[str | int, ...]) -> tuple[str, ...]:
     """The keys that could stand where the last one of pydantic's path does."""
     if len(loc) == 1:
         return _SETTINGS
-    return _KEYS_OF_KIND[str(loc[2])] if loc[0] == "space" else tuple(Resources.model_fields)
+    if loc[0] == "space":
+        return _KEYS_OF_KIND[str(loc[2])]
+    return tuple((Budget if loc[0] == "budget" else Resources).model_fields)
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:

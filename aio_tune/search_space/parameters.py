@@ -40,7 +40,6 @@ def _check_value(value: object) -> object:
 
 # A tuple is a list in the file, e.g. the widths of several layers.
 Value = Annotated[Scalar | tuple[Scalar, ...], BeforeValidator(_check_value)]
-Condition = Scalar | tuple[Value, ...]
 
 KINDS = ("choice", "int", "float")
 
@@ -49,6 +48,28 @@ class Model(BaseModel):
     """Frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Between(Model):
+    """Numbers between two, both included; either may be left out."""
+
+    min: RealNumber | None = None
+    max: RealNumber | None = None
+
+
+def _check_condition(condition: object) -> object:
+    """Says what is wrong with a range before the other alternatives of ``Condition`` say what it is not."""
+    if not isinstance(condition, Mapping):
+        return condition
+    given = [value for value in condition.values() if value is not None]
+    numbers = [value for value in given if type(value) in (int, float) and math.isfinite(value)]
+    if not numbers or condition.keys() - {"min", "max"} or len(numbers) != len(given):
+        raise PydanticCustomError("range", "Expected a value, a list of values, or a range of min and max.")
+    return Between(**condition)
+
+
+# What is asked of another parameter: a value, one of several, or a range.
+Condition = Annotated[Scalar | tuple[Value, ...] | Between, BeforeValidator(_check_condition)]
 
 
 class Fixed(RootModel[Value]):
@@ -79,12 +100,16 @@ class Fixed(RootModel[Value]):
 class _Searched(Model):
     when: dict[str, Condition] = Field(
         default={},
-        description="other parameter -> the value, or list of values, that makes this parameter part of a trial; "
-        "with several, all must hold",
+        description="other parameter -> the value, list of values or range {min, max} that makes this parameter part "
+        "of a trial; with several, all must hold",
     )
 
     def distribution(self) -> "BaseDistribution":
         """How Optuna sees the parameter."""
+        raise NotImplementedError
+
+    def grid(self) -> list[Any] | None:
+        """Every value as Optuna holds it, or None where there are endlessly many."""
         raise NotImplementedError
 
     def encode(self, value: Any) -> Any:
@@ -120,6 +145,9 @@ class Choice(_Searched):
 
         return CategoricalDistribution([encode_option(option) for option in self.options])
 
+    def grid(self) -> list[Any] | None:
+        return [encode_option(option) for option in self.options]
+
     def suggest(self, trial: "BaseTrial", name: str) -> Any:
         encoded = [encode_option(option) for option in self.options]
         return plain(self.options[encoded.index(trial.suggest_categorical(name, encoded))])
@@ -149,6 +177,9 @@ class IntRange(_Searched):
 
         return IntDistribution(*self.bounds, log=self.log, step=self.step)
 
+    def grid(self) -> list[Any] | None:
+        return list(range(self.bounds[0], self.bounds[1] + 1, self.step))
+
     def suggest(self, trial: "BaseTrial", name: str) -> Any:
         return trial.suggest_int(name, *self.bounds, log=self.log, step=self.step)
 
@@ -175,6 +206,12 @@ class FloatRange(_Searched):
         from optuna.distributions import FloatDistribution
 
         return FloatDistribution(*self.bounds, log=self.log, step=self.step)
+
+    def grid(self) -> list[Any] | None:
+        low, high = self.bounds
+        if self.step is None:
+            return None
+        return [min(high, low + i * self.step) for i in range(round((high - low) / self.step) + 1)]
 
     def suggest(self, trial: "BaseTrial", name: str) -> Any:
         return trial.suggest_float(name, *self.bounds, log=self.log, step=self.step)
@@ -207,11 +244,17 @@ def encode_option(value: Any) -> "bool | int | float | str | None":
 
 def holds(condition: Condition, value: object) -> bool:
     """Whether a parameter's value fulfils a condition on it."""
+    if isinstance(condition, Between):
+        low, high = condition.min, condition.max
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (low is None or low <= value) and (high is None or value <= high)  # type: ignore[operator]
     return any(same(wanted, value) for wanted in alternatives(condition))
 
 
 def alternatives(condition: Condition) -> tuple[Value, ...]:
-    """The values that fulfil a condition."""
+    """The values that fulfil a condition, as far as it names them."""
+    if isinstance(condition, Between):
+        return ()
     return condition if isinstance(condition, tuple) else (condition,)
 
 

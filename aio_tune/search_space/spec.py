@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 Count = Annotated[WholeNumber, Field(ge=1)]
+# Second goals of which less is better.
+COSTS = ("parameters", "seconds")
 Rungs = tuple[tuple[Count, Count], ...]
 
 
@@ -53,6 +55,14 @@ class Resources(Model):
         return self
 
 
+class Budget(Model):
+    """When to stop before all trials are run; trials that are then on their way end at their next rung."""
+
+    hours: RealNumber | None = Field(default=None, gt=0, description="of wall-clock time, summed over resumed runs")
+    patience: Count | None = Field(default=None, description="trials in a row that do not improve on the best one")
+    target: RealNumber | None = Field(default=None, description="value of the metric that is good enough")
+
+
 class SearchSpec(Model):
     """Everything a search needs to know but the data. Frozen.
 
@@ -65,6 +75,10 @@ class SearchSpec(Model):
         default=("GSE96058",), min_length=1, description="cohorts to train and cross-validate on"
     )
     metric: Text = Field(default="auc", description="what is compared: the mean over folds; higher is better")
+    second_goal: Text | None = Field(
+        default=None,
+        description="a second thing to be good at: parameters or seconds (fewer is better), or another metric",
+    )
     folds: WholeNumber = Field(default=5, ge=2, description="K of the cross-validation")
     seed: WholeNumber = Field(default=0, ge=0, le=2**31 - 1, description="of folds, sampler, weights and batches")
     trials: Count = Field(description="how many configurations are tried")
@@ -72,16 +86,26 @@ class SearchSpec(Model):
     rungs: Rungs = Field(
         min_length=1, description="pairs [folds, epochs]: after each a trial reports, and may be stopped"
     )
-    sampler: Literal["tpe", "random"] = Field(default="tpe", description="how the next configuration is chosen")
+    sampler: Literal["tpe", "random", "quasi-random", "grid", "gp", "nsga2"] = Field(
+        default="tpe", description="how the next configuration is chosen"
+    )
     pruner: Literal["halving", "median", "percentile", "none"] = Field(
         default="halving", description="how hopeless trials are recognised at a rung"
     )
     deterministic: TrueOrFalse = Field(
         default=False, description="bit-identical results on the same machine, at the price of speed"
     )
+    budget: Budget = Budget()
+    max_parameters: Count | None = Field(
+        default=None, description="weights of one fold's network; larger networks are refused before they cost anything"
+    )
     resources: Resources = Resources()
     space: dict[str, Parameter] = Field(
         description="parameter of preprocessing, network or training -> what it may be; others keep their default"
+    )
+    exclude: tuple[Annotated[dict[str, Condition], Field(min_length=1)], ...] = Field(
+        default=(),
+        description="combinations that are never tried: a configuration for which all conditions of one entry hold",
     )
     start: tuple[dict[str, Value], ...] = Field(
         default=(), description="configurations to try first; a parameter that is left out is drawn"
@@ -117,10 +141,24 @@ class SearchSpec(Model):
         if self.resources.folds_in_parallel > self.folds:
             raise error(("resources", "folds_in_parallel"), f"at most as many processes as folds, {self.folds}",
                         self.resources.folds_in_parallel)  # fmt: skip
+        self._check_second_goal()
         self._check_rungs()
         self._check_conditions()
+        self._check_exclude()
+        self._check_grid()
         self._check_start()
         return self
+
+    def _check_second_goal(self) -> None:
+        if self.second_goal is None:
+            return
+        known = (*COSTS, *(name for name in metric_names(TASKS[self.task].classes) if name != self.metric))
+        if self.second_goal not in known:
+            raise error(("second_goal",), f"a goal beside {self.metric}, one of {', '.join(known)}", self.second_goal,
+                        known)  # fmt: skip
+        if self.pruner != "none":
+            # By the first goal alone a pruner would stop the very trials that are good at the second one.
+            raise error(("pruner",), "pruner: none with a second goal", self.pruner)
 
     def _check_rungs(self) -> None:
         for i, (folds, epochs) in enumerate(self.rungs):
@@ -151,8 +189,26 @@ class SearchSpec(Model):
                             list(left))  # fmt: skip
             left = {name: parameter for name, parameter in left.items() if name not in free}
 
+    def _check_exclude(self) -> None:
+        for i, rule in enumerate(self.exclude):
+            for name, condition in rule.items():
+                at = ("exclude", i, name)
+                if name not in self.space:
+                    raise error(at, "a parameter of this space", name, self.space)
+                for value in () if isinstance(self.space[name], Fixed) else alternatives(condition):
+                    if not self.space[name].allows(value):
+                        raise error(at, f"a value that {name} can take", plain(value), _names(self.space[name]))
+
+    def _check_grid(self) -> None:
+        for name, parameter in self.space.items() if self.sampler == "grid" else ():
+            if not isinstance(parameter, Fixed) and parameter.grid() is None:
+                raise error(("space", name), f"{name} as a choice, an int or a float with a step, for a grid",
+                            parameter.facts())  # fmt: skip
+
     def _check_start(self) -> None:
         for i, point in enumerate(self.start):
+            if rule := self.excluded(point):
+                raise error(("start", i), "a starting point that is not excluded", rule)
             for name, value in point.items():
                 at = ("start", i, name)
                 if name not in self.space:
@@ -183,6 +239,25 @@ class SearchSpec(Model):
             if _active(parameter.when, params):
                 params[name] = parameter.suggest(trial, name)
         return params
+
+    def excluded(self, params: Mapping[str, Any]) -> str:
+        """The rule of ``exclude`` that a configuration breaks, in words; empty if it breaks none.
+
+        A condition on a parameter that is not part of the configuration does not hold.
+        """
+        for rule in self.exclude:
+            if _active(rule, params):
+                return " with ".join(f"{name} {show(params[name])}" for name in rule)
+        return ""
+
+    def signed(self, second: float) -> float:
+        """The second goal's value as Optuna is told it, of one for which higher is better."""
+        return -second if self.second_goal in COSTS else second
+
+    def grid(self) -> dict[str, list[Any]]:
+        """Every searched parameter with all its values, as Optuna holds them; only for the grid sampler."""
+        searched = {name: parameter for name, parameter in self.space.items() if not isinstance(parameter, Fixed)}
+        return {name: parameter.grid() or [] for name, parameter in searched.items()}
 
     def distributions(self) -> "dict[str, BaseDistribution]":
         """Every searched parameter as Optuna sees it, conditional ones included, fixed ones not."""

@@ -30,6 +30,8 @@ _POINTS_PER_CALL = 900
 _TEXTS_PER_CALL = 100
 _DIGEST_LENGTH = 36  # MLflow's limit; the whole fingerprint is in the tag aio.dataset
 _LONGEST_WAIT = 30.0  # seconds between two tries while the store does not answer
+_PATIENCE = 60.0  # seconds that closing may take
+_HURRY = 4.0  # the same when closing because something went wrong
 _CLOSING_WAIT = 0.5  # the same while somebody waits in close()
 # Answers that will not change however often the same thing is sent.
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
@@ -121,7 +123,8 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        # Somebody who pressed Ctrl-C does not wait for a store that may be down: what is not sent is in the ledger.
+        self.close(_PATIENCE if kind is None else _HURRY)
 
     def start(self) -> Self:
         """Start following the ledger."""
@@ -150,7 +153,7 @@ class Mirror:
         with self._sent:
             return self._sent.wait_for(lambda: self._state.offset >= target, timeout)
 
-    def close(self, timeout: float = 60.0) -> bool:
+    def close(self, timeout: float = _PATIENCE) -> bool:
         """Send what is left and stop; returns whether all of it was sent within ``timeout`` s.
 
         If not, nothing is lost: another mirror on the same ledger goes on where this one stopped.

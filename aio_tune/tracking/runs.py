@@ -8,6 +8,10 @@ One run per search and, below it, one run per trial. Names of the columns of a t
     fold_<k>_<curve>, mean_<curve>      per epoch (step: epoch), e.g. fold_0_train_loss, mean_valid_loss
     rung, rung_value, folds, epoch      how far it came (rungs count from 0), and the mean over the folds in play there
     seconds, parameters                 training time summed over folds; weights of one fold's network
+
+A trial that shares the result of an earlier one of the same configuration has its ``cv_`` columns and the tag
+``aio.same_as``, and neither folds nor curves of its own. On the search's run: ``confirm_<metric>_mean`` and ``_sd``
+over the runs on new splits, ``nested_<metric>_mean`` and ``_sd`` over outer folds.
 """
 
 import hashlib
@@ -166,6 +170,8 @@ def _search_resumed(event: Mapping[str, Any], progress: Progress) -> list[Write]
 
 def _trial_asked(event: Mapping[str, Any], progress: Progress) -> list[Write]:
     tags = {**progress.shared, "aio.state": "RUNNING"}
+    if event.get("same_as") is not None:
+        tags["aio.same_as"] = str(event["same_as"])
     params = flatten(event["params"])
     return [Write(event["trial"], _ms(event), params=params, tags=tags, status="RUNNING", first=True)]
 
@@ -249,6 +255,18 @@ def _model_registered(event: Mapping[str, Any], progress: Progress) -> list[Writ
     return [Write(None, _ms(event), tags={"aio.registered": json.dumps(facts)})]
 
 
+def _confirmed(event: Mapping[str, Any], progress: Progress) -> list[Write]:
+    """On the search's run: ``confirm_<metric>_mean`` over new splits, ``nested_<metric>_mean`` over outer folds."""
+    prefix = {"runs": "confirm"}.get(event["protocol"], event["protocol"])
+    named: dict[str, float | None] = {f"{prefix}_n": len(event["results"])}
+    for metric, (mean, sd) in event["metrics"].items():
+        named |= {f"{prefix}_{metric}_mean": mean, f"{prefix}_{metric}_sd": sd}
+    time = _ms(event)
+    points = [Point(key, float(value), 0, time) for key, value in named.items() if value is not None]
+    tags = {} if event.get("trial") is None else {f"aio.{prefix}_trial": str(event["trial"])}
+    return [Write(None, time, points=points, tags=tags)]
+
+
 def _ms(event: Mapping[str, Any]) -> int:
     return round(event["time"] * 1000)
 
@@ -261,4 +279,5 @@ _HANDLERS = {
     "trial_ended": _trial_ended,
     "search_ended": _search_ended,
     "model_registered": _model_registered,
+    "confirmed": _confirmed,
 }

@@ -22,7 +22,7 @@ EVENTS = [
 def test_lines_for_a_log_file(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchView(trials=4, metric="auc", n_rungs=2, live=False) as view:
         for event in EVENTS:
-            view(event)
+            view({"time": 0.0, **event})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("trial   0  rung 1/2  folds 1  epoch   4  CV auc 0.750  best none yet")
@@ -34,7 +34,7 @@ def test_lines_for_a_log_file(capsys: pytest.CaptureFixture[str]) -> None:
 def test_table_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchView(trials=4, metric="auc", n_rungs=2, live=True) as view:
         for event in EVENTS:
-            view(event)
+            view({"time": 0.0, **event})
     shown = capsys.readouterr().out
     assert "2/4 trials" in shown
     assert "best 0.812 ± 0.020 (trial 0)" in shown

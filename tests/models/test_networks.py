@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import aio_tune
 from aio_tune.errors import TrialError
@@ -143,3 +145,35 @@ def test_importing_imports_no_keras() -> None:
         "import sys, aio_tune.models.ensemble, aio_tune.training; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "branches": st.sampled_from(["both", "conv", "embedding"]),
+        "filters": st.integers(1, 4),
+        "depth": st.integers(1, 3),
+        "kernel_size": st.integers(1, 5),
+        "pool": st.integers(2, 3),
+        "batch_norm": st.booleans(),
+        "embedding_width": st.integers(1, 6),
+        "fc_widths": st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    },
+)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@given(choices=CHOICES, shape=st.sampled_from([(8, 8, 1), (9, 7, 4), (30, 1)]), n_classes=st.integers(2, 3))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_parameters_are_counted_without_building(
+    network: str, choices: dict[str, Any], shape: tuple[int, ...], n_classes: int
+) -> None:
+    params = NETWORKS[network].params.parse(choices)
+    try:
+        built = build(choices, shape, n_classes, network=network).count_params()
+    except TrialError as error:
+        with pytest.raises(TrialError) as refused:
+            NETWORKS[network].count_parameters(params, shape, n_classes)
+        assert str(refused.value) == str(error)
+    else:
+        assert NETWORKS[network].count_parameters(params, shape, n_classes) == built

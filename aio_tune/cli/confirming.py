@@ -1,0 +1,213 @@
+"""The command that confirms a search's winner."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aio_tune.cli.console import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    TrackingOption,
+    command_line,
+    home_of,
+    mean_sd,
+    say,
+    say_json,
+    say_table,
+    store_uri,
+)
+from aio_tune.errors import SearchError
+
+if TYPE_CHECKING:
+    from aio_tune.config import Home, RunFolder
+    from aio_tune.folds import Folds
+    from aio_tune.search.rows import TrainingRows
+    from aio_tune.search.state import SearchState
+
+METRICS = ("accuracy", "auc", "precision", "recall", "f1")
+
+
+def confirm(
+    name: Annotated[str, typer.Argument(help="A search's name; it has ended.")],
+    runs: Annotated[int, typer.Option(help="Runs on new splits, at least 5.")] = 5,
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Repeat the whole search inside an outer cross-validation instead.")
+    ] = False,
+    trials: Annotated[
+        int | None, typer.Option(help="With --nested: trials of each search. Default: as the search had.", min=1)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The AIO dataset, if it was moved since the search.")] = None,
+    address: Annotated[str, typer.Option(help="Address of a Ray cluster. Default: this machine alone.")] = "local",
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a search's winner again: on new splits of the patients, or by nested cross-validation.
+
+    Run it again to go on after an interruption; what is done is not done again.
+
+    Example: aio-tune confirm ki67 --runs 5
+    """
+    from aio_tune.search.confirm import confirm_runs, finished_search
+    from aio_tune.search.leaderboard import read_state
+    from aio_tune.search.nested import confirm_nested
+
+    place = home_of(home)
+    state, _, spec = finished_search(place, name)
+    folder = data or Path(state.started["dataset"]["path"])
+    dataset, rows = _open(folder, spec)
+    uri = store_uri(tracking_uri, place)
+    follower = _Follower(uri, f"aio-{spec.task}", quiet=as_json)
+    if nested:
+        say_unless(as_json, f"nested cross-validation of {name}: {spec.folds} searches of {trials or spec.trials} "
+                   "trials, each without one outer fold")  # fmt: skip
+        results = confirm_nested(
+            place, name, dataset, rows, trials=trials, address=address,
+            follow=lambda outer, run: follower.follow(run, spec.metric, trials or spec.trials, len(spec.rungs)),
+        )  # fmt: skip
+        done = results is not None
+    else:
+        say_unless(as_json, f"confirming {name}: {runs} runs of {spec.folds} folds x {spec.epochs} epochs, new splits")
+        follow = follower.follow(_confirm_folder(place, name, state), spec.metric, runs, n_rungs=1)
+        done = bool(confirm_runs(place, name, dataset, rows, runs, address=address, on_event=follow).ended)
+    follower.close(hurry=not done)
+    if not done:
+        raise SearchError(
+            f"The confirmation of {name} was interrupted; nothing finished is lost.",
+            f"Go on with: {command_line('aio-tune', 'confirm', name, *_again(nested, runs, trials, home))}",
+        )
+    follower.send(place.run(name))
+    report = compare(read_state(place, name), rows, place.run(name).path / "baseline_confirm.json")
+    if as_json:
+        say_json({"name": name, **report})
+    else:
+        print_report(name, report)
+
+
+def compare(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str, Any]:
+    """All numbers of a search beside each other, from the most to the least flattering, with the baselines.
+
+    Args:
+        state: the search, with what was confirmed of it.
+        rows: what it learnt from, with its folds.
+        path: baselines are computed once per protocol and kept there.
+    """
+    from aio_tune.search.confirm import new_splits
+    from aio_tune.search.nested import outer_split
+
+    seed, best = state.started["settings"]["seed"], state.best
+    lines: list[dict[str, Any]] = []
+    if best is not None:
+        lines.append({"who": f"network, trial {best.number}", "protocol": "search", "n": rows.folds.k,
+                      "over": "folds that chose it", "metrics": best.cv})  # fmt: skip
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    for protocol, over in (("runs", "runs on new splits"), ("nested", "outer folds never seen")):
+        confirmed = state.confirmed.get(protocol)
+        if confirmed is None:
+            continue
+        n = len(confirmed["results"])
+        who = "network, varied" if protocol == "runs" else "whole search"
+        lines.append({"who": who, "protocol": protocol, "n": n, "over": over, "metrics": confirmed["metrics"]})
+        key = f"{protocol} {n}"
+        if key not in kept:
+            splits = new_splits(rows, seed, n) if protocol == "runs" else (outer_split(rows, seed),)
+            kept[key] = _baseline(rows, splits, seed)
+            path.write_text(json.dumps(kept))
+        lines.append({"who": "PCA + logistic regression", "protocol": protocol, "n": n, "over": over,
+                      "metrics": kept[key]})  # fmt: skip
+    return {"task": rows.task.name, "class_counts": rows.class_counts(), "folds": rows.folds.k, "lines": lines}
+
+
+def print_report(name: str, report: Mapping[str, Any]) -> None:
+    """The table of ``compare``, and which number is which."""
+    metrics = [metric for metric in METRICS if metric in report["lines"][0]["metrics"]]
+    counts = ", ".join(f"{label} {count}" for label, count in report["class_counts"].items())
+    table = [[line["who"], f"{line['n']} {line['over']}", *[mean_sd(line["metrics"][m]) for m in metrics]]
+             for line in report["lines"]]  # fmt: skip
+    say_table(f"{name}: {report['task']}, mean ± sd ({counts})", ["", "over", *metrics], table)
+    say("Folds that chose it: the search's own number, the best of many on these very folds. It flatters.")
+    said = {line["protocol"] for line in report["lines"]}
+    if "runs" in said:
+        say("New splits: other folds, but the configuration was still chosen on these patients. It flatters a little.")
+    if "nested" in said:
+        say("Outer folds: no search saw the patients it is judged on. Free of selection bias, but for ranges and"
+            " starting points that were found on these patients. This is the one to report.")  # fmt: skip
+    else:
+        say(f"Free of selection bias: {command_line('aio-tune', 'confirm', name, '--nested')} (takes "
+            f"{report['folds']} whole searches), or a cohort that the search never saw.")  # fmt: skip
+
+
+def say_unless(quiet: bool, line: str) -> None:
+    """Print a line, unless machines read the output."""
+    if not quiet:
+        say(line)
+
+
+class _Follower:
+    """Shows the events of confirming searches, and mirrors them to MLflow, one search after the other."""
+
+    def __init__(self, uri: str, experiment: str, quiet: bool) -> None:
+        from aio_tune.tracking import ensure_store
+
+        ensure_store(uri, None, experiment)
+        self._uri, self._experiment, self._quiet = uri, experiment, quiet
+        self._mirror: Any = None
+
+    def follow(self, run: "RunFolder", metric: str, trials: int, n_rungs: int) -> Callable[[Mapping[str, Any]], None]:
+        from aio_tune.cli.progress import SearchView
+        from aio_tune.tracking import Mirror
+
+        self.close()
+        run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._mirror = Mirror(run.ledger, self._uri, self._experiment).start()
+        if self._quiet:
+            return lambda event: None
+        return SearchView(trials, metric, n_rungs, live=False)
+
+    def send(self, run: "RunFolder") -> None:
+        """Tell MLflow what the search's own ledger holds beyond what it knows."""
+        from aio_tune.tracking import Mirror
+
+        with Mirror(run.ledger, self._uri, self._experiment) as mirror:
+            mirror.flush()
+
+    def close(self, hurry: bool = False) -> None:
+        if self._mirror is not None:
+            self._mirror.close(4.0 if hurry else 60.0)
+            self._mirror = None
+
+
+def _open(folder: Path, spec: Any) -> tuple[Any, "TrainingRows"]:
+    from aio_tune.dataset import open_dataset
+    from aio_tune.search.rows import training_rows
+
+    dataset = open_dataset(folder)
+    return dataset, training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
+
+
+def _confirm_folder(home: "Home", name: str, state: "SearchState") -> "RunFolder":
+    from aio_tune.search.confirm import confirm_folder
+
+    return confirm_folder(home, name, state.best.number if state.best else 0)
+
+
+def _again(nested: bool, runs: int, trials: int | None, home: Path) -> list[object]:
+    words: list[object] = ["--nested"] if nested else ["--runs", runs]
+    words += ["--trials", trials] if trials is not None else []
+    return words + (["--home", home] if home != DEFAULT_HOME else [])
+
+
+def _baseline(rows: "TrainingRows", splits: "tuple[Folds, ...]", seed: int) -> dict[str, tuple[float, float]]:
+    """Mean ± sd of the classical baseline: over splits, each its mean over folds; over the folds of a single split."""
+    from aio_tune.evaluation import cross_validate_baseline
+    from aio_tune.metrics import mean_sd as summarise
+
+    folds = [cross_validate_baseline(rows.expression, rows.labels, split, rows.task.classes, seed=seed)
+             for split in splits]  # fmt: skip
+    if len(folds) == 1:
+        return summarise(folds[0])
+    return summarise([{metric: mean for metric, (mean, _) in summarise(one).items()} for one in folds])

@@ -1,0 +1,54 @@
+"""The Ray that a search runs on: one of its own, or a cluster that is there."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aio_tune.errors import SearchError
+from aio_tune.search_space import SearchSpec
+
+
+def concurrency(spec: SearchSpec, resources: Mapping[str, float]) -> int:
+    """How many trials run at one time: as many as fit, or fewer if the space file says so.
+
+    Raises:
+        SearchError: not even one fits.
+    """
+    need = {
+        "CPU": spec.resources.folds_in_parallel * spec.resources.cpus_per_fold,
+        "GPU": spec.resources.folds_in_parallel * spec.resources.gpus_per_fold,
+    }
+    fits = min(int(resources.get(kind, 0) // amount) for kind, amount in need.items() if amount)
+    if fits < 1:
+        there = ", ".join(f"{resources.get(kind, 0):g} {kind}" for kind in need)
+        raise SearchError(
+            f"Expected a cluster with {need['CPU']:g} CPU and {need['GPU']:g} GPU for one trial. Received {there}.",
+            "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set.",
+        )
+    return min(fits, spec.resources.max_concurrent_trials or fits)
+
+
+@contextlib.contextmanager
+def cluster(address: str) -> Iterator[None]:
+    """A Ray for the length of the search: one of our own (``"local"``), or a cluster that is there."""
+    # Never asked for by our users, and it would speak to the network from machines that hold patients' data.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    import ray
+
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        options["include_dashboard"] = False
+    try:
+        ray.init(**options)
+    except ConnectionError as error:
+        raise SearchError(
+            f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}.",
+            "Start it, set its RAY_AUTH_MODE and token here too, or leave --address out to search on this machine.",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,47 @@
+"""Which configurations can work at all, found out before they cost anything, and which are the same."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aio_tune.errors import TrialError
+from aio_tune.models import DEFAULT_NETWORK, NETWORKS
+from aio_tune.search_space import SearchSpec
+from aio_tune.training import configuration, input_shape, split_params
+
+
+class Feasibility:
+    """Judges configurations of one search.
+
+    Args:
+        spec: the search space; its ``exclude`` and ``max_parameters`` are constraints.
+        n_genes: of the dataset.
+        n_classes: of the task.
+    """
+
+    def __init__(self, spec: SearchSpec, n_genes: int, n_classes: int) -> None:
+        self._spec = spec
+        self._n_genes = n_genes
+        self._n_classes = n_classes
+
+    def refusal(self, params: Mapping[str, Any]) -> str:
+        """Why a configuration is not worth trying, in one line; empty if it is."""
+        if rule := self._spec.excluded(params):
+            return f"excluded: {rule}"
+        try:
+            network = split_params(params)[1]
+            shape = input_shape(params, self._n_genes)
+            parameters = NETWORKS[DEFAULT_NETWORK].count_parameters(network, shape, self._n_classes)
+        except TrialError as error:
+            return str(error)
+        limit = self._spec.max_parameters
+        if limit is not None and parameters > limit:
+            return f"a network of {parameters:,} parameters, more than max_parameters of {limit:,}"
+        return ""
+
+    def identity(self, params: Mapping[str, Any]) -> str:
+        """Equal for configurations that mean the same: one that leaves out a default, and one that spells it out."""
+        try:
+            return json.dumps(configuration(params), sort_keys=True)
+        except TrialError:
+            return json.dumps(params, sort_keys=True)

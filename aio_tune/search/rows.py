@@ -1,0 +1,85 @@
+"""The rows that a search may learn from, and how they are split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from aio_tune.dataset import AioDataset
+from aio_tune.errors import SearchError
+from aio_tune.folds import Folds, make_folds
+from aio_tune.tasks import MISSING, Task, get_task
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a dataset that a search may learn from: its training cohorts' patients whose label is known.
+
+    Attributes:
+        task: the clinical question.
+        samples: one row per patient, as ``AioDataset.samples`` gives them.
+        labels: int8 class indices, shape (n,), none missing.
+        expression: float32, shape (n, genes), log2(TPM+1).
+        folds: K folds over these rows.
+    """
+
+    task: Task
+    samples: pd.DataFrame
+    labels: npt.NDArray[np.int8]
+    expression: npt.NDArray[np.float32]
+    folds: Folds
+
+    @property
+    def patients(self) -> npt.NDArray[np.str_]:
+        """Patient of each row."""
+        return self.samples["patient_id"].to_numpy(dtype=str)
+
+    def split_again(self, seed: int) -> "TrainingRows":
+        """The same rows in other folds, as many."""
+        return replace(self, folds=make_folds(self.labels, self.patients, self.folds.k, seed, self.task.classes))
+
+    def only(self, rows: npt.NDArray[np.int64], seed: int) -> "TrainingRows":
+        """Some of the rows, in as many folds of their own.
+
+        Args:
+            rows: their indices.
+            seed: of the folds.
+
+        Raises:
+            SearchError: a class has too few patients among them.
+        """
+        labels, samples = self.labels[rows], self.samples.iloc[rows].reset_index(drop=True)
+        patients = samples["patient_id"].to_numpy(dtype=str)
+        folds = make_folds(labels, patients, self.folds.k, seed, self.task.classes)
+        return TrainingRows(self.task, samples, labels, np.ascontiguousarray(self.expression[rows]), folds)
+
+    def class_counts(self) -> dict[str, int]:
+        return {name: int((self.labels == i).sum()) for i, name in enumerate(self.task.classes)}
+
+
+def training_rows(dataset: AioDataset, task_name: str, cohorts: Sequence[str], k: int, seed: int) -> TrainingRows:
+    """Choose the rows and split them into folds; the same for everyone who asks with the same arguments.
+
+    Raises:
+        SearchError: a cohort is not in the dataset, or a class has too few patients.
+    """
+    unknown = [name for name in cohorts if name not in dataset.cohort_names]
+    if unknown:
+        raise SearchError(
+            f"Expected training cohorts out of {', '.join(dataset.cohort_names)}. Received {', '.join(unknown)}.",
+            "Name others with --set train_on='[NAME]'.",
+        )
+    task = get_task(task_name)
+    samples = dataset.samples(cohorts)
+    codes = task.encode(samples[task.name])
+    known = codes != MISSING
+    samples, labels = samples[known].reset_index(drop=True), codes[known]
+    if not len(labels):
+        raise SearchError(
+            f"Expected patients with a known {task.title} in {', '.join(cohorts)}. Received none.",
+            "`aio-tune describe` counts the labels of every cohort.",
+        )
+    folds = make_folds(labels, samples["patient_id"].to_numpy(), k, seed)
+    return TrainingRows(task, samples, labels, np.ascontiguousarray(dataset.matrix(cohorts)[known]), folds)

@@ -1,0 +1,141 @@
+"""The process that trains folds; the only one of a search that holds TensorFlow."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.errors import TrialError
+from aio_tune.trial.facts import Assignment, TrialContext
+from aio_tune.trial.files import CHECKPOINT, fold_folder
+
+_log = logging.getLogger(__name__)
+
+# A worker whose resident memory has grown by this factor since it was warm is worn: TensorFlow keeps some 5 MiB of
+# every network it has traced for as long as its process lives.
+WORN = 1.15
+# Trials that make a worker warm; until then it grows by what it loads, not by what it leaks.
+WARM_UP = 5
+
+
+class FoldWorker:
+    """Trains folds, in a process of its own; the only process of a search that holds TensorFlow.
+
+    Keeps the folds of the trial it works on, so that the next rung goes on where the last one ended; picks a fold up
+    from its checkpoint when it does not have it.
+    """
+
+    def __init__(self, context: TrialContext) -> None:
+        import ray
+
+        from aio_tune.training import configure_backend
+
+        if not context.gpus_per_fold:
+            # Asking Ray for no GPU no longer hides them.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        configure_backend(context.cpus_per_fold, context.gpus_per_fold, context.deterministic)
+        self._context = context
+        self._expression: npt.NDArray[np.float32] = ray.get(context.expression)
+        self._trial = -1
+        self._trainers: dict[int, Any] = {}
+        self._wear = _Wear()
+
+    def train(self, task: Assignment, folds: Sequence[int], epoch: int) -> list[dict[str, Any]]:
+        """Train ``folds`` of a trial to ``epoch``; returns one dictionary of results per fold.
+
+        Raises:
+            TrialError: the network cannot be built, or the loss is not finite.
+        """
+        from aio_tune.training import train_lockstep
+
+        if task.trial != self._trial:
+            self._begin(task.trial)
+        trainers = [self._trainer(task, fold) for fold in folds]
+        reports = train_lockstep(trainers, epoch)
+        for trainer, fold in zip(trainers, folds, strict=True):
+            folder = fold_folder(self._context.trials_folder, task.trial, fold)
+            trainer.save(folder)
+            if epoch == self._context.rungs[-1][1]:
+                trainer.export(folder)
+        return [{**asdict(report), "where": _here()} for report in reports]
+
+    def worn(self) -> bool:
+        """Whether this process has grown so much that a new one should take the next trial."""
+        return self._wear.worn
+
+    def devices(self) -> str | None:
+        """The GPUs that this process may see, as CUDA is told."""
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    def _begin(self, trial: int) -> None:
+        from aio_tune.training import release
+
+        self._trainers.clear()
+        release()
+        if self._trial >= 0:
+            self._wear.note(_resident_bytes())
+        self._trial = trial
+
+    def _trainer(self, task: Assignment, fold: int) -> Any:
+        from aio_tune.training import FoldSpec, FoldTrainer
+
+        if fold not in self._trainers:
+            context = self._context
+            train, valid = context.splits[task.split][fold]
+            # All folds of a trial are one program: building and tracing it once saves seconds per fold.
+            other = next(iter(self._trainers.values()), None)
+            trainer = FoldTrainer(
+                task.params,
+                self._expression,
+                context.labels,
+                FoldSpec(fold, train, valid),
+                context.classes,
+                seed=context.seed + task.split,
+                layout_cache=context.layouts_folder,
+                program=other.program if other else None,
+            )
+            folder = fold_folder(context.trials_folder, self._trial, fold)
+            if (folder / CHECKPOINT).exists():
+                _restore(trainer, folder)
+            self._trainers[fold] = trainer
+        return self._trainers[fold]
+
+
+class _Wear:
+    """How much a process has grown since it was warm."""
+
+    def __init__(self) -> None:
+        self._trials = 0
+        self._warm = 0
+        self.worn = False
+
+    def note(self, resident: int) -> None:
+        """Take the resident memory, bytes, after a trial."""
+        self._trials += 1
+        if self._trials <= WARM_UP:
+            self._warm = max(self._warm, resident)
+        else:
+            self.worn = resident > WORN * self._warm
+
+
+def _restore(trainer: Any, folder: Path) -> None:
+    """Go on from a checkpoint; from the start, with the same outcome, if a crash of the machine damaged it."""
+    try:
+        trainer.restore(folder)
+    except TrialError as error:
+        _log.warning("Fold %s starts again: %s", trainer.spec.fold, error)
+
+
+def _resident_bytes() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _here() -> str:
+    return f"{os.uname().nodename}:{os.getpid()}"
