@@ -10,8 +10,10 @@ A space file is one mapping::
     trials: 20
     epochs: 27                  # ladder of rungs (1, e/9) -> (2, e/3) -> (folds, e), or
     rungs: [[1, 3], [2, 9], [5, 27]]  # the ladder spelt out
-    sampler: tpe                # default; or random
+    sampler: tpe                # default; or gp, nsga2, random, quasi-random, grid
     pruner: halving             # default; or median, percentile, none
+    budget: {hours: 8, patience: 20}    # stop earlier
+    max_parameters: 500000      # larger networks are refused before they cost anything
     resources: {folds_in_parallel: 2, cpus_per_fold: 1}
     space:
       batch_norm: true                                            # fixed
@@ -20,6 +22,8 @@ A space file is one mapping::
       learning_rate: {float: [1e-5, 1e-2], log: true}
       depth: {int: [1, 4]}
       fc_widths: {choice: [[64, 32, 32, 16], [128, 64, 32, 16]]}
+    exclude:
+      - {optimizer: sgd, depth: {min: 3}}                         # never both
     start:
       - {optimizer: adam, learning_rate: 3e-4}                    # tried first
 
