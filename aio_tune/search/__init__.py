@@ -1,16 +1,16 @@
 """The search: Optuna decides, Ray executes, the ledger is the truth.
 
-    rows         what may be learnt from, and how it is split
-    feasibility  which configurations can work at all, and which are the same
-    source       where configurations come from; study is Optuna's, confirm has one of fixed runs
-    study        Optuna's samplers and pruners
-    director     asks, hears and decides; every fact is in the ledger first
-    state        a ledger read as tables
-    tuning       Ray executes what the director asks for
-    cluster      the Ray that a search runs on
-    run          a search from its first trial to its last
-    finish       the winner into the registry
-    confirm      the winner again, slightly varied, on new splits
-    nested       whole searches inside an outer cross-validation
-    leaderboard  trials as rows, best first
+rows         what may be learnt from, and how it is split
+feasibility  which configurations can work at all, and which are the same
+source       where configurations come from; study is Optuna's, confirm has one of fixed runs
+study        Optuna's samplers and pruners
+director     asks, hears and decides; every fact is in the ledger first
+state        a ledger read as tables
+tuning       Ray executes what the director asks for
+cluster      the Ray that a search runs on
+run          a search from its first trial to its last
+finish       the winner into the registry
+confirm      the winner again, slightly varied, on new splits
+nested       whole searches inside an outer cross-validation
+leaderboard  trials as rows, best first
 """

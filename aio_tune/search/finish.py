@@ -193,4 +193,5 @@ def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure
     preprocessor = Preprocessor.load(_member(run, trial.number, 0).preprocessing)
     chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
     titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
-    return aio_figure(preprocessor.transform(rows.expression[chosen]), titles)
+    # As training rows, each by itself: the few shown are no cohort to a transductive harmoniser.
+    return aio_figure(preprocessor.transform_training(rows.expression[chosen]), titles)

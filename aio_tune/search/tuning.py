@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 
 from aio_tune.errors import AioTuneError, SearchError, TrialError
 from aio_tune.search.director import Director
-from aio_tune.trial import Assignment, RungReport, TrialContext, TrialRun, WorkerPool, drop_checkpoints
+from aio_tune.trial import Assignment, RungReport, TrialContext, TrialRun, WorkerPool, drop_checkpoints, gist
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
@@ -157,7 +157,6 @@ class DirectedScheduler(FIFOScheduler):
         number = trial.config["trial"]
         if "stopped" in result:
             raise _Stopped(SearchError(*result["stopped"]))
-        self._losses.forgive(number)
         if _or_stop(lambda: self._goes_on(number, result)):
             return str(TrialScheduler.CONTINUE)
         complete = self._director.state.trials[number].state == "COMPLETE"
@@ -168,13 +167,19 @@ class DirectedScheduler(FIFOScheduler):
         if "failed" in result:
             self._director.fail(number, result["failed"])
             return False
-        return self._director.hear(number, RungReport.from_facts(json.loads(result["report"])))
+        report = RungReport.from_facts(json.loads(result["report"]))
+        # A trial that was tried again tells first what it had told before.
+        if report.rung > self._director.state.trials[number].rung:
+            self._losses.forgive(number)
+        return self._director.hear(number, report)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        config = trial.config
-        if not self._losses.add(Assignment(config["trial"], config["params"], config["split"])):
-            reason = f"Its coordinator was lost {TRIAL_TRIES} times running: {_why(trial)}"
-            _or_stop(lambda: self._director.fail(config["trial"], reason))
+        """Called when a trial's coordinator was lost, or failed in a way of its own."""
+        task = Assignment(trial.config["trial"], trial.config["params"], trial.config["split"])
+        ended = self._director.state.trials[task.trial].state != "RUNNING"
+        if not ended and not self._losses.add(task):
+            reason = f"Given up after {TRIAL_TRIES} tries: {_why(trial)}"
+            _or_stop(lambda: self._director.fail(task.trial, reason))
 
     def debug_string(self) -> str:
         return "the director's decisions"
@@ -225,21 +230,24 @@ def run_trials(
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     # It names, as an error, every trial that was lost and tried again.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
-    losses, fruitless = _Losses(), 0
+    losses, fruitless, reason = _Losses(), 0, "Ray's logs may say why."
     while not director.finished:
         before = director.state.events
         try:
             _tuner(director, losses, context, concurrency, storage, trainable).fit()
         except _Stopped as stopped:
             raise stopped.reason from None
-        except (tune.TuneError, ray.exceptions.RayError) as error:
-            # Seen when Ray's memory monitor kills a coordinator: Tune gives up the whole experiment.
-            _log.warning("Ray Tune gave up and is started again: %s", (str(error).splitlines() or [""])[-1])
+        except (tune.TuneError, ray.exceptions.RayError, RuntimeError) as error:
+            # When Ray's memory monitor has killed a coordinator, Tune raises a RuntimeError of its own.
+            if type(error) is RuntimeError and not isinstance(error.__cause__, ray.exceptions.RayError):
+                raise
+            reason = gist(error.__cause__ or error)
+            _log.warning("Ray Tune gave up and is started again: %s", reason)
         fruitless = fruitless + 1 if director.state.events == before else 0
         if fruitless == FRUITLESS:
             raise SearchError(
-                f"Expected trials to run. Received {FRUITLESS} experiments that Ray Tune gave up at once.",
-                "Look into Ray's logs; then go on with --resume.",
+                f"Expected trials to run. Received {FRUITLESS} experiments that Ray Tune gave up at once: {reason}",
+                "See to that, then go on with --resume.",
             )
         director.requeue()
         losses.leave_to_director()

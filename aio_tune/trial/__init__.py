@@ -14,7 +14,7 @@ one rung of its folds, not the trial, and the workers stay for the next trial, w
 from aio_tune.trial.climb import TrialRun
 from aio_tune.trial.facts import Assignment, RungReport, Split, TrialContext
 from aio_tune.trial.files import drop_checkpoints, fold_folder, trial_folder
-from aio_tune.trial.pool import TRIES, WorkerPool
+from aio_tune.trial.pool import TRIES, WorkerPool, gist
 from aio_tune.trial.worker import FoldWorker
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "WorkerPool",
     "drop_checkpoints",
     "fold_folder",
+    "gist",
     "trial_folder",
 ]
