@@ -41,6 +41,17 @@ def cluster(address: str) -> Iterator[None]:
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options["include_dashboard"] = False
+    _connect(address, options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, options: dict[str, Any], tries: int = 2) -> None:
+    """``ray.init``; a node of our own that did not come up within Ray's fixed 30 s gets a second chance."""
+    import ray
+
     try:
         ray.init(**options)
     except ConnectionError as error:
@@ -48,7 +59,14 @@ def cluster(address: str) -> Iterator[None]:
             f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}.",
             "Start it, set its RAY_AUTH_MODE and token here too, or leave --address out to search on this machine.",
         ) from error
-    try:
-        yield
-    finally:
+    except Exception as error:
+        # Ray has no narrower class for this.
+        if type(error) is not Exception:
+            raise
         ray.shutdown()
+        if tries > 1:
+            return _connect(address, options, tries - 1)
+        raise SearchError(
+            f"Expected Ray to start on this machine. Received: {str(error).splitlines()[0]}",
+            "The machine may be overloaded: try again, with --resume if the search had begun.",
+        ) from error

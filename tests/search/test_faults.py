@@ -279,7 +279,8 @@ def test_the_memory_monitor_kills(calm: Place, head: Any, add_node: Node, start:
     ballast = Ballast()
     driver = start(calm.engine(name, head.address))
     # To within what the workers themselves are still going to take: a rung is over soon.
-    wait_for(lambda: ballast.rise_to(limit - GIB) and titled("FoldWorker.train"), driver)
+    wait_for(lambda: ballast.rise_to(limit - GIB) and len(titled("ray::FoldWorker")) == slots, driver)
+    wait_for(lambda: titled("FoldWorker.train"), driver)
     workers, coordinators = titled("ray::FoldWorker"), titled("Trainable")
     assert len(workers) == len(coordinators) == slots
     # Past the limit by less than one process has, or else a second one would have to go.
@@ -450,8 +451,8 @@ def test_training_rows_without_a_class_fail_the_trial_at_once(pools: Pools, add_
     with pytest.raises(TrialError, match="Received none of positive"):
         trial.next_rung()
     # The other fold's process must not go on to write into the folder of a trial that has ended.
-    time.sleep(1)
-    assert not titled("FoldWorker.train")
+    _, alive = psutil.wait_procs(titled("FoldWorker.train"), timeout=10)
+    assert not alive
 
 
 @pytest.mark.usefixtures("driver")
