@@ -1,18 +1,22 @@
-"""Everything that is fitted between expression and picture: the scaling of values and the layout of genes.
+"""Everything that is fitted between expression and picture: harmonising, the scaling of values, the layout of genes.
 
-Fitted on training rows only. Importing this module imports NumPy alone, since it travels inside registered models.
+Fitted on training rows only, in that order, each on what the one before makes of them. Importing this module imports
+NumPy alone, since it travels inside registered models.
 
 Padding pixels have the value 0 after scaling, which is
     minmax   as dark as the lowest expression seen in training,
     zscore   the training mean, neither high nor low,
     rank     the rank of the sample's median gene.
+
+A fitted preprocessor is one ``.npz`` file. Format version 2 has a harmoniser. Files of version 1, from before there
+were any, are read for good, and mean ``none``.
 """
 
 import json
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import RegistryError, TrialError
+from aio_tune.harmonise import HARMONISERS, Harmoniser, Unchanged, mean_ranks
 from aio_tune.layout import Layout, Shape, make_layout
 
 Floats = npt.NDArray[np.float32]
 
 FORMAT = "aio_tune preprocessor"
-VERSION = 1
+VERSION = 2
 
 CLIP = 5.0
 """Limit of z-scores, in standard deviations: one outlying sample of another platform must not rule the network."""
@@ -54,7 +59,7 @@ class Scaling(ABC):
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays that ``from_state`` makes an equal scaling of."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -63,7 +68,7 @@ class Scaling(ABC):
         Raises:
             KeyError: an array is missing.
         """
-        return cls(**{field.name: state[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{part.name: state[part.name] for part in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +143,7 @@ class Rank(Scaling):
         ranks = np.empty(x.shape, dtype=np.float32)
         half = max((x.shape[1] - 1) / 2, 0.5)  # with a single gene the only rank is 0
         for row, values in enumerate(x):
-            _, group, size = np.unique(values, return_inverse=True, return_counts=True)
-            mean_rank = np.cumsum(size) - (size + 1) / 2
-            ranks[row] = mean_rank[group] / half - (0 if x.shape[1] == 1 else 1)
+            ranks[row] = mean_ranks(values) / half - (0 if x.shape[1] == 1 else 1)
         return ranks
 
 
@@ -154,13 +157,23 @@ class Preprocessor:
     Attributes:
         scaling: fitted scaling of values.
         layout: which gene is which pixel.
+        harmoniser: what comes before both.
     """
 
     scaling: Scaling
     layout: Layout
+    harmoniser: Harmoniser = field(default_factory=Unchanged)
 
     @classmethod
-    def fit(cls, scaling: str, layout: str, x_train: Floats, seed: int, cache: Path | None = None) -> "Preprocessor":
+    def fit(
+        cls,
+        scaling: str,
+        layout: str,
+        x_train: Floats,
+        seed: int,
+        cache: Path | None = None,
+        harmoniser: str = Unchanged.name,
+    ) -> "Preprocessor":
         """Fit on training rows.
 
         Args:
@@ -169,50 +182,93 @@ class Preprocessor:
             x_train: expression of the training rows alone, float32, shape (n, genes), log2(TPM+1).
             seed: of layouts that draw random numbers, 0 or more.
             cache: folder for layouts that are costly to fit; None fits anew.
+            harmoniser: name in ``aio_tune.harmonise.HARMONISERS``.
 
         Raises:
-            TrialError: scaling or layout are unknown, or the genes do not fit into the layout's size.
+            TrialError: scaling, layout or harmoniser are unknown, or the genes do not fit into the layout's size.
             ValueError: there is no row or gene, or a value is not finite.
         """
         if scaling not in SCALINGS:
             raise TrialError(f"Expected a scaling, one of {', '.join(SCALINGS)}. Received {scaling!r}.")
+        if harmoniser not in HARMONISERS:
+            raise TrialError(f"Expected a harmoniser, one of {', '.join(HARMONISERS)}. Received {harmoniser!r}.")
         if x_train.ndim != 2 or 0 in x_train.shape:
             raise ValueError(f"Expected training rows of shape (n, genes). Received {x_train.shape}.")
         x_train = _finite(x_train)
-        return cls(SCALINGS[scaling].fit(x_train), make_layout(layout, x_train, seed, cache))
+        harmonise = HARMONISERS[harmoniser].fit(x_train)
+        x_train = harmonise.reference(x_train)
+        return cls(SCALINGS[scaling].fit(x_train), make_layout(layout, x_train, seed, cache), harmonise)
 
     @property
     def shape(self) -> Shape:
         """Shape of one picture, (height, width, channels) or (length, 1)."""
         return self.layout.shape
 
+    @property
+    def least_batch(self) -> int:
+        """Fewest samples that ``transform`` takes: more than 0 only if the harmoniser is transductive."""
+        return self.harmoniser.least_batch()
+
     def transform(self, x: Floats) -> Floats:
-        """Draw pictures.
+        """Draw pictures of samples other than the training rows: ``harmonise``, then ``draw``.
 
         Args:
-            x: expression, float32, shape (n, genes), genes and unit as in training.
+            x: expression, float32, shape (n, genes), genes and unit as in training. If the harmoniser is transductive
+                the rows are one batch: a fold's validation rows, or a whole target cohort.
 
         Returns:
             float32, shape (n, *shape), 0 at padding pixels.
 
         Raises:
+            ValueError: the number of genes is another one, a value is not finite, or there are fewer samples than
+                ``least_batch``.
+        """
+        return self.draw(self.harmonise(x))
+
+    def transform_training(self, x: Floats) -> Floats:
+        """Draw pictures of training rows, all or some: each by itself, whatever the harmoniser.
+
+        Args:
+            x: as for ``transform``.
+
+        Returns:
+            As ``transform``.
+
+        Raises:
             ValueError: the number of genes is another one, or a value is not finite.
         """
+        return self.draw(self.harmoniser.reference(self._checked(x)))
+
+    def harmonise(self, x: Floats) -> Floats:
+        """The first half of ``transform``: a batch, shape (n, genes), as ``draw`` wants it. It may be ``x`` itself.
+
+        Raises:
+            ValueError: as ``transform``.
+        """
+        return self.harmoniser.transform(self._checked(x))
+
+    def draw(self, harmonised: Floats) -> Floats:
+        """The second half of ``transform``. Rows do not affect one another, so they may come in pieces."""
+        return self.layout.to_image(self.scaling.transform(harmonised))
+
+    def _checked(self, x: Floats) -> Floats:
         if x.ndim != 2 or x.shape[1] != self.layout.n_genes:
             raise ValueError(f"Expected shape (n, {self.layout.n_genes}). Received {x.shape}.")
-        return self.layout.to_image(self.scaling.transform(_finite(x)))
+        return _finite(x)
 
     def save(self, path: Path) -> None:
-        """Write one ``.npz`` file: a JSON header (format, version, scaling) and plain arrays, no pickle."""
-        header = json.dumps({"format": FORMAT, "version": VERSION, "scaling": self.scaling.name})
+        """Write one ``.npz`` file: a JSON header (format, version, names) and plain arrays, no pickle."""
+        names = {"scaling": self.scaling.name, "harmoniser": self.harmoniser.name}
+        header = json.dumps({"format": FORMAT, "version": VERSION, **names})
         arrays = {f"scaling_{name}": array for name, array in self.scaling.state().items()}
+        arrays |= {f"harmoniser_{name}": array for name, array in self.harmoniser.state().items()}
         arrays |= {f"layout_{name}": array for name, array in self.layout.state().items()}
         with path.open("wb") as file:
             np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> "Preprocessor":
-        """Read what ``save`` wrote, bit by bit the same.
+        """Read what ``save`` wrote, in this version of the format or an earlier one, bit by bit the same.
 
         Raises:
             RegistryError: the file is missing, damaged, of a later version, or not a preprocessor.
@@ -221,13 +277,18 @@ class Preprocessor:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             header = json.loads(str(arrays["header"]))
-            if (header["format"], header["version"]) != (FORMAT, VERSION):
-                raise RegistryError(f"Expected {FORMAT} version {VERSION} in {path}. Received {header}.")
+            if header["format"] != FORMAT or header["version"] not in range(1, VERSION + 1):
+                raise RegistryError(
+                    f"Expected {FORMAT} version {VERSION} or before in {path}. Received {header}.",
+                    "If a newer aio_tune wrote it, update this one.",
+                )
+            name = Unchanged.name if header["version"] == 1 else header["harmoniser"]
+            harmoniser = HARMONISERS[name].from_state(_part(arrays, "harmoniser_"))
             scaling = SCALINGS[header["scaling"]].from_state(_part(arrays, "scaling_"))
             layout = Layout.from_state(_part(arrays, "layout_"))
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise RegistryError(f"Expected a fitted preprocessor at {path}. Received: {error}.") from error
-        return cls(scaling, layout)
+        return cls(scaling, layout, harmoniser)
 
 
 def _part(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

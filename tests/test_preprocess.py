@@ -1,4 +1,4 @@
-"""Contract suite of the scalings, and of the preprocessor for every scaling and layout."""
+"""Contract suite of the scalings, and of the preprocessor for every scaling, layout and harmoniser."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from aio_tune.errors import RegistryError, TrialError
+from aio_tune.harmonise import HARMONISERS, LEAST_BATCH
 from aio_tune.layout import LAYOUTS
 from aio_tune.preprocess import CLIP, SCALINGS, SD_FLOOR, Preprocessor
 
 GOLDEN = Path(__file__).parent / "golden" / "preprocess_v1.npz"
+GOLDEN_2 = GOLDEN.with_name("preprocess_v2.npz")
 EVERY = pytest.mark.parametrize(("scaling", "layout"), [(s, y) for s in SCALINGS for y in (*LAYOUTS, "7x7x1")])
+HARMONISED = pytest.mark.parametrize(
+    ("harmoniser", "scaling", "layout"),
+    [(h, s, "square") for h in HARMONISERS for s in SCALINGS] + [(h, "zscore", "coexpression") for h in HARMONISERS],
+)
 
 
 def expression(n: int, n_genes: int, seed: int = 0) -> np.ndarray:
@@ -67,6 +73,54 @@ def test_save_and_load_give_the_same_bits(scaling: str, layout: str, tmp_path: P
         assert loaded.scaling.state()[name].tobytes() == array.tobytes()
     other = expression(3, 40, seed=9)
     assert loaded.transform(other).tobytes() == fitted.transform(other).tobytes()
+
+
+@HARMONISED
+def test_every_harmoniser_goes_before_scaling_and_layout(
+    harmoniser: str, scaling: str, layout: str, tmp_path: Path
+) -> None:
+    train, target = expression(20, 40), expression(LEAST_BATCH, 40, seed=9)
+    fitted = Preprocessor.fit(scaling, layout, train, 1, harmoniser=harmoniser)
+    alone = HARMONISERS[harmoniser].fit(train)
+    after = Preprocessor.fit(scaling, layout, alone.reference(train), 1)  # the same in two steps
+    np.testing.assert_array_equal(fitted.transform_training(train), after.transform(alone.reference(train)))
+    np.testing.assert_array_equal(fitted.transform_training(train[3:5]), fitted.transform_training(train)[3:5])
+    pictures = fitted.transform(target)
+    np.testing.assert_array_equal(pictures, after.transform(alone.transform(target)))
+    np.testing.assert_array_equal(pictures, fitted.draw(fitted.harmonise(target)))
+    assert pictures.dtype == np.float32
+    assert np.isfinite(pictures).all()
+    fitted.save(tmp_path / "p.npz")
+    loaded = Preprocessor.load(tmp_path / "p.npz")
+    assert type(loaded.harmoniser) is HARMONISERS[harmoniser]
+    assert loaded.layout == fitted.layout
+    assert loaded.transform(target).tobytes() == pictures.tobytes()
+    assert fitted_bytes(loaded, tmp_path / "again.npz") == (tmp_path / "p.npz").read_bytes()
+
+
+@HARMONISED
+def test_rows_outside_training_do_not_change_the_fit_of_a_harmoniser(
+    harmoniser: str, scaling: str, layout: str, tmp_path: Path
+) -> None:
+    x = expression(40, 40)
+    before = fitted_bytes(Preprocessor.fit(scaling, layout, x[:20], 1, harmoniser=harmoniser), tmp_path / "a.npz")
+    x[20:] *= -3
+    fitted = Preprocessor.fit(scaling, layout, x[:20], 1, harmoniser=harmoniser)
+    fitted.transform(x[20:])
+    assert fitted_bytes(fitted, tmp_path / "b.npz") == before
+
+
+def test_only_a_transductive_harmoniser_refuses_a_single_sample() -> None:
+    x = expression(20, 9)
+    for name, harmoniser in HARMONISERS.items():
+        fitted = Preprocessor.fit("zscore", "square", x, 0, harmoniser=name)
+        assert fitted.least_batch == (LEAST_BATCH if harmoniser.transductive else 0)
+        assert fitted.transform_training(x[:1]).shape == (1, 3, 3, 1)
+        if harmoniser.transductive:
+            with pytest.raises(ValueError, match=r"at least 10 samples of one cohort .* Received 1\."):
+                fitted.transform(x[:1])
+        else:
+            np.testing.assert_array_equal(fitted.transform(x[:1]), fitted.transform(x)[:1])
 
 
 @EVERY
@@ -126,6 +180,8 @@ def test_bad_arguments_are_refused() -> None:
     x = expression(5, 9)
     with pytest.raises(TrialError, match="Expected a scaling"):
         Preprocessor.fit("z-score", "square", x, 0)
+    with pytest.raises(TrialError, match="Expected a harmoniser, one of none, rank, quantile"):
+        Preprocessor.fit("zscore", "square", x, 0, harmoniser="combatt")
     with pytest.raises(TrialError, match="Expected a layout"):
         Preprocessor.fit("zscore", "squares", x, 0)
     with pytest.raises(TrialError, match="at most 4 genes"):
@@ -155,7 +211,12 @@ def header(**changed: object) -> np.ndarray:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"header": header(version=2)},
+        {"header": header(version=3)},
+        {"header": header(version=0)},
+        {"header": header(version="1")},
+        {"header": header(version=2)},  # and names no harmoniser
+        {"header": header(version=2, harmoniser="unknown")},
+        {"header": header(version=2, harmoniser="quantile")},  # whose array is missing
         {"header": header(format="another")},
         {"header": header(scaling="unknown")},
         {"header": np.array("no JSON")},
@@ -189,6 +250,7 @@ def test_version_1_loads_for_good() -> None:
     loaded = Preprocessor.load(GOLDEN)
     assert loaded.scaling.name == "zscore"
     assert loaded.layout.name == "shuffled"
+    assert loaded.harmoniser.name == "none"
     assert loaded.shape == (6, 6, 1)
     pictures = loaded.transform(golden_rows())
     # Computed by hand: 30 genes whose values are 0, 1 and 2 plus the gene's index; mean 1 + index, sd sqrt(2/3).
@@ -196,6 +258,18 @@ def test_version_1_loads_for_good() -> None:
     np.testing.assert_allclose(loaded.layout.to_genes(pictures), expected, atol=1e-5)
     assert [loaded.layout.gene_at((0, column, 0)) for column in range(6)] == [21, 16, 7, 1, 3, 28]
     assert loaded.layout.mask.sum() == 30
+
+
+def test_version_2_loads_for_good() -> None:
+    """As the golden file of version 1, and with fsqn; it is never written again."""
+    loaded = Preprocessor.load(GOLDEN_2)
+    assert (loaded.harmoniser.name, loaded.scaling.name, loaded.layout.name) == ("fsqn", "zscore", "shuffled")
+    # Eleven samples get the quantiles 0, 0.1, ... 1 of the three training values 0, 1, 2 plus the gene's index.
+    target = np.linspace(100, 50, 11, dtype=np.float32)[:, None] + np.zeros(30, dtype=np.float32)
+    expected = np.repeat(np.linspace(2, 0, 11)[:, None] - 1, 30, axis=1) / np.sqrt(2 / 3)
+    np.testing.assert_allclose(loaded.layout.to_genes(loaded.transform(target)), expected, atol=1e-5)
+    expected = np.repeat([[-1.0], [0], [1]], 30, axis=1) / np.sqrt(2 / 3)
+    np.testing.assert_allclose(loaded.layout.to_genes(loaded.transform_training(golden_rows())), expected, atol=1e-5)
 
 
 def golden_rows() -> np.ndarray:

@@ -140,8 +140,10 @@ def evaluate(
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
-    x = dataset.matrix([cohort])[known]
-    prediction = ensemble.predict(pd.DataFrame(x, columns=list(dataset.genes), copy=False))
+    # The whole cohort, labelled or not, is the target batch of a transductive harmoniser.
+    whole = dataset.matrix([cohort])
+    prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.genes), copy=False)).only(known)
+    x = whole[known]
 
     def intervals(p: npt.NDArray[np.floating]) -> dict[str, Interval]:
         return bootstrap_intervals(labels, p, task.classes, groups=patients, n=bootstrap, seed=seed)

@@ -8,6 +8,9 @@ Format v1::
 
 Nothing in it is a pickle. Every later version of aio_tune loads a v1 folder. The networks see a gene that the samples
 lack at its mean over the training patients; past a tenth of the genes the samples are refused.
+
+The samples of one call are one batch. That matters to a transductive harmoniser alone (see ``aio_tune.harmonise``): it
+takes them for one whole cohort, and refuses fewer than it can learn a cohort from, such as a single patient.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aio_tune.errors import RegistryError
+from aio_tune.harmonise import SINGLE_SAMPLE
 from aio_tune.models.safety import check_sha256, file_sha256, load_keras, plain_file
 from aio_tune.preprocess import Preprocessor
 
@@ -34,7 +38,7 @@ DESCRIPTION = "ensemble.json"
 MOST_MISSING = 0.10
 """Largest share of the genes that may be missing."""
 ROWS_AT_ONCE = 256
-"""Samples drawn and predicted at a time, so that memory does not grow with their number."""
+"""Samples drawn and predicted at a time, so that no more than these are pictures at once."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,10 @@ class Prediction:
     fold_probabilities: npt.NDArray[np.float32]
     missing_genes: tuple[str, ...]
 
+    def only(self, rows: npt.NDArray[np.bool_]) -> "Prediction":
+        """What it says of some of the samples; ``rows`` has shape (n,)."""
+        return Prediction(self.probabilities[rows], self.fold_probabilities[:, rows], self.missing_genes)
+
 
 class Ensemble:
     """K networks whose probabilities are averaged. Made by ``load``."""
@@ -116,6 +124,16 @@ class Ensemble:
     @property
     def training_profiles(self) -> frozenset[str]:
         return self.spec.training_profiles
+
+    @property
+    def harmonisers(self) -> tuple[str, ...]:
+        """Name of each fold's harmoniser, a key of ``aio_tune.harmonise.HARMONISERS``."""
+        return tuple(preprocessor.harmoniser.name for _, preprocessor in self._members)
+
+    @property
+    def least_batch(self) -> int:
+        """Fewest samples of a call: more than 0 only if a harmoniser is transductive."""
+        return max((preprocessor.least_batch for _, preprocessor in self._members), default=0)
 
     @staticmethod
     def save(folder: Path, members: Sequence[Member], spec: EnsembleSpec) -> None:
@@ -169,12 +187,13 @@ class Ensemble:
 
         Args:
             frame: one row per sample, one column per gene symbol, log2(TPM+1); columns in any order, others are
-                ignored.
+                ignored. All samples of one cohort if ``least_batch`` is more than 0.
 
         Raises:
-            RegistryError: over a tenth of the genes are missing, a gene stands there twice, or a value is not a
-                finite number.
+            RegistryError: over a tenth of the genes are missing, a gene stands there twice, a value is not a finite
+                number, or there are fewer samples than ``least_batch``.
         """
+        self._check_batch(len(frame))
         columns = frame.columns.astype(str)
         twice = sorted(set(columns[columns.duplicated()]) & set(self.genes))
         if twice:
@@ -206,18 +225,33 @@ class Ensemble:
         """Each fold's probabilities.
 
         Args:
-            x: float32, shape (n, n_genes), genes in the order of ``genes``, log2(TPM+1).
+            x: float32, shape (n, n_genes), genes in the order of ``genes``, log2(TPM+1); rows as for ``predict``.
 
         Returns:
             float32, shape (n_folds, n, n_classes).
+
+        Raises:
+            RegistryError: there are fewer samples than ``least_batch``.
         """
+        self._check_batch(len(x))
         folds = np.empty((len(self._members), len(x), len(self.classes)), dtype=np.float32)
         for fold, (model, preprocessor) in enumerate(self._members):
+            harmonised = preprocessor.harmonise(x)  # all at once, since the rows may be a batch
             for start in range(0, len(x), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
                 # Called, not `predict`: that would compile a program per network, which costs more than it saves.
-                folds[fold, rows] = _to_numpy(model(preprocessor.transform(x[rows]), training=False))
+                folds[fold, rows] = _to_numpy(model(preprocessor.draw(harmonised[rows]), training=False))
         return folds
+
+    def _check_batch(self, n: int) -> None:
+        if n < self.least_batch:
+            names = ", ".join(dict.fromkeys(self.harmonisers))
+            raise RegistryError(
+                f"Expected a whole cohort, at least {self.least_batch} samples: the model's harmoniser ({names}) "
+                f"compares each with the others. Received {n}.",
+                f"Call the cohort's samples together, or use a model whose harmoniser is one of "
+                f"{', '.join(SINGLE_SAMPLE)}.",
+            )
 
 
 def hash_patients(patients: Iterable[str]) -> frozenset[str]:

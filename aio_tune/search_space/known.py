@@ -4,8 +4,8 @@
 # fmt: off
 KNOWN_PARAMETERS: tuple[str, ...] = (
     # of preprocessing and training
-    "scaling", "layout", "optimizer", "learning_rate", "epsilon", "momentum", "weight_decay", "batch_size",
-    "class_weight", "label_smoothing",
+    "harmoniser", "scaling", "layout", "optimizer", "learning_rate", "epsilon", "momentum", "weight_decay",
+    "batch_size", "class_weight", "label_smoothing",
     # of the network
     "branches", "filters", "depth", "kernel_size", "pool", "conv_l1", "conv_l2", "dropout", "input_dropout",
     "batch_norm", "bn_epsilon", "bn_momentum", "embedding_width", "embedding_l1", "embedding_l2", "fc_widths",

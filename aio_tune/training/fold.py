@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import RegistryError, TrialError
+from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
 from aio_tune.training.program import Program, State
@@ -84,8 +85,8 @@ class FoldTrainer:
             network; None makes one.
 
     Raises:
-        TrialError: a parameter is unknown or out of range, the network cannot be built, or the training rows lack a
-            class.
+        TrialError: a parameter is unknown or out of range, the network cannot be built, the training rows lack a
+            class, or the validation rows are too few for the harmoniser.
         ValueError: ``program`` is of another configuration.
     """
 
@@ -115,10 +116,21 @@ class FoldTrainer:
         self._classes = tuple(classes)
         self._seed = seed
         self._settings = self.program.settings
+        self._check_batch()
         self._layout_cache = layout_cache
         self._preprocessor: Preprocessor | None = None
         self._state: State = self.program.initial_state(_seed_of(seed, spec.fold))
         self._progress = _Progress()
+
+    def _check_batch(self) -> None:
+        name, n = self._settings.harmoniser, len(self.spec.valid)
+        least = HARMONISERS[name].least_batch()
+        if n < least:
+            raise TrialError(
+                f"Expected at least {least} validation rows for harmoniser {name}, to which they are a cohort. "
+                f"Received {n} in fold {self.spec.fold}.",
+                f"Use fewer folds, or one of the harmonisers {', '.join(SINGLE_SAMPLE)}.",
+            )
 
     @property
     def epoch(self) -> int:
@@ -132,7 +144,7 @@ class FoldTrainer:
             rows = self._x[self.spec.train]
             settings = self._settings
             self._preprocessor = Preprocessor.fit(
-                settings.scaling, settings.layout, rows, self._seed, self._layout_cache
+                settings.scaling, settings.layout, rows, self._seed, self._layout_cache, settings.harmoniser
             )
         return self._preprocessor
 
@@ -143,12 +155,13 @@ class FoldTrainer:
             TrialError: the loss is not finite any more.
         """
         began = time.perf_counter()
+        # The validation rows are one batch, which is what a transductive harmoniser takes them for.
         # Drawn for this rung only: pictures of all folds at once would be the largest thing in memory.
         valid = self.preprocessor.transform(self._x[self.spec.valid])
         self.program.load(self._state)
         probabilities = None
         if self.epoch < epoch:
-            train = self.preprocessor.transform(self._x[self.spec.train])
+            train = self.preprocessor.transform_training(self._x[self.spec.train])
             while self.epoch < epoch:
                 probabilities = self._one_epoch(train, valid)
             self._state = self.program.unload()
@@ -224,7 +237,8 @@ class FoldTrainer:
                 state = [stored[f"arr_{i}"] for i in range(len(stored.files))]
             preprocessor = Preprocessor.load(folder / PREPROCESSING)
             progress = _Progress(int(facts["epoch"]), {name: list(facts["curves"][name]) for name in CURVES})
-            found = (facts["fold"], facts["seed"], facts["configuration"])
+            # Filled in once more: a parameter that came since the checkpoint has the default that it had then.
+            found = (facts["fold"], facts["seed"], configuration(facts["configuration"]))
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RegistryError) as error:
             raise TrialError(f"Expected a checkpoint in {folder}. Received: {error}.") from error
         same = found == (self.spec.fold, self._seed, self.program.configuration)

@@ -1,4 +1,4 @@
-"""What is searched and is not of the network: scaling, layout, optimizer, batches."""
+"""What is searched and is not of the network: harmoniser, scaling, layout, optimizer, batches."""
 
 import difflib
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from aio_tune.errors import TrialError
+from aio_tune.harmonise import HARMONISERS
 from aio_tune.layout import Shape, grid_shape
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.models.base import Params
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 class TrainingParams(Params):
     """Parameters of the training and of what comes before the network."""
 
+    harmoniser: str = Field(
+        "none", description="how cohorts are made comparable, before scaling; see aio_tune.harmonise.HARMONISERS"
+    )
     scaling: str = Field("zscore", description="how expression becomes brightness; see aio_tune.preprocess.SCALINGS")
     layout: str = Field("square", description="which gene is which pixel; see aio_tune.layout.LAYOUTS")
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="sgd has Nesterov momentum")
@@ -35,6 +39,13 @@ class TrainingParams(Params):
     def _known_scaling(cls, name: str) -> str:
         if name not in SCALINGS:
             raise ValueError(f"Expected one of {', '.join(SCALINGS)}")
+        return name
+
+    @field_validator("harmoniser")
+    @classmethod
+    def _known_harmoniser(cls, name: str) -> str:
+        if name not in HARMONISERS:
+            raise ValueError(f"Expected one of {', '.join(HARMONISERS)}")
         return name
 
     def make_optimizer(self) -> "keras.Optimizer":
