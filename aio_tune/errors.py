@@ -1,6 +1,7 @@
 """Every error that aio_tune raises on purpose.
 
 AioTuneError                 what the command line shows as one line, exit status 1
+├── FetchError               a public file cannot be downloaded, or what came is not the whole file
 ├── CohortError              a cohort's files cannot be read honestly
 ├── DatasetError             an AIO dataset folder is missing, damaged or of an unknown version
 ├── SpaceError               a search-space file or an override of it is wrong
@@ -26,6 +27,10 @@ class AioTuneError(Exception):
         self.problem = problem
         self.hint = hint
         super().__init__(f"{problem} {hint}".strip())
+
+
+class FetchError(AioTuneError):
+    """A public file cannot be downloaded, or what came is not the whole file."""
 
 
 class CohortError(AioTuneError):

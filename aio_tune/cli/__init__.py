@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from aio_tune.cli import confirming, data, demo, models, searching
+from aio_tune.cli import confirming, data, demo, fetching, models, searching
 from aio_tune.errors import AioTuneError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 app.command("demo")(demo.demo)
 app.command("simulate")(data.simulate)
+app.command("fetch")(fetching.fetch)
 app.command("prepare")(data.prepare)
 app.command("describe")(data.describe)
 app.command("search")(searching.search)
