@@ -1,5 +1,6 @@
 """The workers of one trial slot."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,8 +9,11 @@ from aio_tune.trial.facts import Assignment, TrialContext
 from aio_tune.trial.files import disk_is_full, full_disk
 from aio_tune.trial.worker import FoldWorker
 
-# How often a rung is begun again after a worker was lost, before the trial is given up.
+# How often a rung is begun when a worker is lost, before the trial is given up.
 TRIES = 3
+# Before the second try where memory was short, and twice that before the third, s: what others took may come back, and
+# a new worker would only make it shorter.
+PAUSE = 10
 
 
 class WorkerPool:
@@ -42,6 +46,8 @@ class WorkerPool:
                     ) from error
                 if attempt == TRIES:
                     raise TrialError(f"A fold's process was lost {TRIES} times running: {gist(error)}") from error
+                if isinstance(error, ray.exceptions.OutOfMemoryError):
+                    time.sleep(PAUSE * attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _explain(self, error: Any) -> AioTuneError:
