@@ -16,7 +16,6 @@ from aio_tune.dataset import (
     check_target,
     open_dataset,
     profile_hashes,
-    same_inputs,
     write_dataset,
 )
 from aio_tune.dataset.manifest import fingerprint
@@ -427,23 +426,6 @@ def test_an_assembly_that_breaks_its_promises_is_refused(tmp_path, cohorts, mess
         write_dataset(assembly(*cohorts), tmp_path / "data")
     one_line(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_second_run_with_the_same_inputs_is_recognised(tmp_path, monkeypatch):
-    out = tmp_path / "data"
-    sources = {"First one.csv.gz": f"{0:064x}", "B.csv.gz": f"{1:064x}", "positions.tsv": "f" * 64}
-    assert not same_inputs(out, sources, 7)
-    write_dataset(assembly(cohort("First one", 5), cohort("B", 4, seed=1)), out, n_genes=7)
-    assert same_inputs(out, sources, 7)
-    assert not same_inputs(out, sources)
-    assert not same_inputs(out, sources | {"B.csv.gz": "0" * 64}, 7)
-    assert not same_inputs(out, sources | {"more.csv": "0" * 64}, 7)
-    assert not same_inputs(out, {"B.csv.gz": f"{1:064x}"}, 7)
-    with monkeypatch.context() as patch:
-        patch.setattr("aio_tune.dataset.opened.release", lambda: "99")
-        assert not same_inputs(out, sources, 7)
-    next((out / "shards").iterdir()).unlink()
-    assert not same_inputs(out, sources, 7)
 
 
 # Ray ------------------------------------------------------------------------------------------------------------------

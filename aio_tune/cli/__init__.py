@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from aio_tune.cli import confirming, data, demo, fetching, models, searching
+from aio_tune.cli import confirming, data, demo, exporting, fetching, models, searching
 from aio_tune.errors import AioTuneError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("simulate")(data.simulate)
 app.command("fetch")(fetching.fetch)
 app.command("prepare")(data.prepare)
 app.command("describe")(data.describe)
+app.command("export")(exporting.export)
 app.command("search")(searching.search)
 app.command("leaderboard")(searching.leaderboard)
 app.command("confirm")(confirming.confirm)

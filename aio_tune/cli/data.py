@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aio_tune.cli.console import JsonOption, command_line, say, say_json, say_table
+from aio_tune.errors import DatasetError
 
 if TYPE_CHECKING:
     from aio_tune.dataset import AioDataset
@@ -39,9 +40,23 @@ def prepare(
 ) -> None:
     """Turn cohort files into an AIO dataset.
 
+    Interrupted at any moment it leaves what was there before; done again with the same files and options it says so.
+
     Example: aio-tune prepare geo/gse96058 geo/gse81538 --out dataset
     """
-    dataset = prepare_dataset(folders, out, genes=genes, annotation=annotation, overwrite=overwrite)
+    from aio_tune.cli.prepare_view import PrepareView
+    from aio_tune.cohorts.progress import telling
+    from aio_tune.dataset import unchanged
+
+    try:
+        dataset = unchanged(out, folders, genes, annotation)
+        if dataset is not None:
+            say(f"Nothing to do: {out} was made of the same files with the same options.")
+        else:
+            with PrepareView() as view, telling(view):
+                dataset = prepare_dataset(folders, out, genes=genes, annotation=annotation, overwrite=overwrite)
+    except KeyboardInterrupt:
+        raise DatasetError(f"The preparation was interrupted; nothing unfinished is left at {out}.") from None
     for note in notes_of(dataset):
         say(f"note: {note}")
     profiles = sum(cohort.samples for cohort in dataset.manifest.cohorts)
@@ -60,7 +75,8 @@ def prepare_dataset(
     check_target(out, overwrite)
     cohorts = [cohort for folder in folders for cohort in read_folder(folder)]
     positions = read_positions(annotation or find_positions(folders))
-    return write_dataset(assemble(cohorts, positions, genes), out, n_genes=genes, overwrite=overwrite)
+    assembly = assemble(cohorts, positions, genes, in_place=True)  # the expression as read is not needed any more
+    return write_dataset(assembly, out, n_genes=genes, overwrite=overwrite)
 
 
 def describe(

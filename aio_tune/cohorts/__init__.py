@@ -2,6 +2,7 @@
 
 read_folder(folder) -> [Cohort, ...]          formats.py: the list of the known cohorts, one file per format
 read_positions(path) -> GenePositions         positions.py
+read_text_table(path) -> TextTable            text_table.py: streams.py unpacks, blocks.py parses, growing.py gathers
 assemble(cohorts, positions) -> Assembly      assemble.py: log2(TPM+1), shared genes, genomic order
 simulate(folder)                              simulate.py: three cohorts in GEO's own formats
 """

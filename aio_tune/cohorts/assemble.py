@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.positions import GenePositions
-from aio_tune.cohorts.units import Unit, to_common
+from aio_tune.cohorts.progress import tell
+from aio_tune.cohorts.units import Unit, to_common, to_linear
 from aio_tune.errors import CohortError
 
-_CHUNK = 256  # samples converted at once
+_CHUNK = 64  # samples converted at once: of 30,000 genes some 16 MB as float64, which the allocator keeps and reuses
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Assembly:
     dropped: dict[str, int]
 
 
-def assemble(cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int | None = None) -> Assembly:
+def assemble(
+    cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int | None = None, *, in_place: bool = False
+) -> Assembly:
     """Brings cohorts to the common scale, the shared genes and genomic order.
 
     Each cohort is scaled to a million over all genes of its own file, before genes are selected: what one cohort lacks
@@ -61,9 +65,12 @@ def assemble(cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int |
         cohorts: at least one, of different names.
         positions: where the genes lie.
         n_genes: keep at most the first so many in genomic order; None keeps all.
+        in_place: write over the cohorts' own expression where that is possible, so that no second matrix is needed;
+            the cohorts given are of no use afterwards.
 
     Raises:
-        CohortError: no cohort, two of one name, no gene in common, none with a position, or none asked for.
+        CohortError: no cohort, two of one name, no gene in common, none with a position, none asked for, or a sample
+            without any expression.
     """
     names = [cohort.name for cohort in cohorts]
     if not cohorts or len(set(names)) < len(names):
@@ -97,15 +104,36 @@ def assemble(cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int |
         positions.source,
         positions.sha256,
     )
-    return Assembly([_on_common_scale(cohort, kept) for cohort in cohorts], genes, dropped)
+    return Assembly([_on_common_scale(cohort, kept, in_place) for cohort in cohorts], genes, dropped)
 
 
-def _on_common_scale(cohort: Cohort, genes: tuple[str, ...]) -> Cohort:
+def _on_common_scale(cohort: Cohort, genes: tuple[str, ...], in_place: bool) -> Cohort:
     column = {gene: i for i, gene in enumerate(cohort.genes)}
     take = np.asarray([column[gene] for gene in genes], dtype=np.intp)
-    values = np.empty((len(cohort.expression), len(genes)), dtype=np.float32)
+    given = cohort.expression
+    n_samples = len(given)
+
     # A few samples at a time: the whole matrix on the common scale with all its genes is never held.
-    for start in range(0, len(values), _CHUNK):
+    def convert(start: int) -> npt.NDArray[np.float32]:
         rows = slice(start, start + _CHUNK)
-        values[rows] = to_common(cohort.expression[rows], cohort.unit)[:, take]
+        try:
+            return np.take(to_common(given[rows], cohort.unit), take, axis=1)
+        except CohortError as error:
+            least = int(to_linear(given[rows], cohort.unit).sum(axis=1).argmin())
+            raise CohortError(
+                f"Expected expression in every sample of cohort {cohort.name}. "
+                f"Received none in {cohort.clinical.index[start + least]!r}."
+            ) from error
+
+    # In place, the result fills the front of the given memory: a chunk is written when it and all before it have been
+    # read, and with no more genes than there were it does not reach into those behind it.
+    memory = (
+        given.reshape(-1) if in_place and given.flags.c_contiguous else np.empty(n_samples * len(genes), np.float32)
+    )
+    values = memory[: n_samples * len(genes)].reshape(n_samples, len(genes))
+    start = 0
+    for chunk in ahead(convert, range(0, n_samples, _CHUNK)):
+        values[start : start + len(chunk)] = chunk
+        start += len(chunk)
+        tell(f"converting {cohort.name}", start, n_samples)
     return replace(cohort, expression=values, genes=genes, unit=Unit.LOG2_TPM_1)

@@ -44,8 +44,12 @@ def build_cohort(
     clinical = subjects.loc[[sample for sample in subjects.index if sample in position]]
     rows = np.asarray([position[sample] for sample in clinical.index], dtype=np.intp)
     named = [i for i, symbol in enumerate(symbols) if symbol is not None]
-    # A copy, on purpose: cohorts of one file share no memory, and the whole table can be let go.
-    values = table.values[rows] if len(named) == len(symbols) else table.values[rows[:, None], named]
+    if len(named) < len(symbols):
+        values = table.values[rows[:, None], named]
+    elif len(rows) and (np.diff(rows) == 1).all():
+        values = table.values[rows[0] : rows[-1] + 1]  # no copy; cohorts of one file have different rows of it
+    else:
+        values = table.values[rows]
     values, genes, merged = sum_duplicates(values, [str(symbols[i]) for i in named], unit)
     more = []
     if len(named) < len(symbols):

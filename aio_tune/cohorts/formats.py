@@ -6,6 +6,7 @@ from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.gse81538 import GSE81538
 from aio_tune.cohorts.gse96058 import GSE96058
 from aio_tune.cohorts.gse163882 import GSE163882
+from aio_tune.cohorts.h5ad import AnnDataFile
 from aio_tune.cohorts.table import GenericTable
 from aio_tune.errors import CohortError
 
@@ -14,6 +15,7 @@ FORMATS: tuple[CohortFormat, ...] = (
     GSE81538(),
     GSE163882(),
     GenericTable(),
+    AnnDataFile(),
 )
 
 

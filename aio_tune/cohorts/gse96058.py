@@ -34,7 +34,7 @@ from aio_tune.cohorts.clinical import (
     read_number,
 )
 from aio_tune.cohorts.geo import GeoSample, read_series_matrix
-from aio_tune.cohorts.text_table import read_text_table, sha256_of
+from aio_tune.cohorts.text_table import put_first, read_text_table, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
 
@@ -85,34 +85,38 @@ class GSE96058(CohortFormat):
         check_unit(table.values, UNIT, expression_file.name)
         rows, label_notes = _clinical(columns, " and ".join(name for name in sources if "series_matrix" in name))
 
-        cohorts: list[Cohort] = []
+        kept: dict[str, list[str]] = {}  # cohort -> titles
+        told: dict[str, list[str]] = {}  # cohort -> notes
         profiled, taken = set(matched), set[str]()
         for instrument, name in _COHORT.items():
             own = [column for column in columns if column.instrument == instrument]
             chosen = _one_per_patient(own, profiled)
-            kept = [column.title for patient, column in chosen.items() if patient not in taken]
-            if profiled.isdisjoint(kept):
+            titles = [column.title for patient, column in chosen.items() if patient not in taken]
+            if profiled.isdisjoint(titles):
                 continue
-            cohort_notes = [
+            kept[name] = titles
+            told[name] = [
                 *notes,
                 *_counted(name, "further column", len(own) - len(chosen), "of the same patients set aside"),
-                *_counted(name, "patient", len(chosen) - len(kept), f"left out, being in {SERIES} already"),
-                *_counted(name, "subject", len(set(kept) - profiled), f"of {len(kept):,} have no profile"),
+                *_counted(name, "patient", len(chosen) - len(titles), f"left out, being in {SERIES} already"),
+                *_counted(name, "subject", len(set(titles) - profiled), f"of {len(titles):,} have no profile"),
                 *label_notes,
             ]
             taken.update(chosen)
-            cohorts.append(
-                build_cohort(
-                    name=name,
-                    table=table,
-                    unit=UNIT,
-                    subjects=rows.loc[kept],
-                    notes=cohort_notes,
-                    sources=sources,
-                    folder=folder,
-                )
+        # Each cohort's profiles together: then a cohort is a part of the table's own memory, not a copy of it.
+        table = put_first(table, [title for titles in kept.values() for title in titles if title in profiled])
+        return [
+            build_cohort(
+                name=name,
+                table=table,
+                unit=UNIT,
+                subjects=rows.loc[titles],
+                notes=told[name],
+                sources=sources,
+                folder=folder,
             )
-        return cohorts
+            for name, titles in kept.items()
+        ]
 
 
 def _read_columns(folder: Path) -> tuple[list[_Column], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Where genes lie on the genome: read from a small table or from a GTF annotation.
+"""Where genes lie on the genome: read from a small table, a GTF annotation or an AnnData file.
 
 Only chromosomes 1 to 22, X and Y count. A symbol on several of them (the pseudo-autosomal genes of X and Y) is placed
 on the first in that order; several entries on one chromosome and strand become one, from the smallest start to the
@@ -21,7 +21,7 @@ _RANK = {chrom: i for i, chrom in enumerate(CHROMOSOMES)}
 _TSV_COLUMNS = ("symbol", "chrom", "start", "end", "strand")
 _FEATURES = ("gene", "transcript", "exon")  # the first that a file has is used
 _ATTRIBUTE = {name: re.compile(rf'\b{name} "([^"]+)"') for name in ("gene_name", "gene_id")}
-_PATTERNS = ("gene_positions*.tsv", "gene_positions*.tsv.gz", "*.gtf", "*.gtf.gz")
+_PATTERNS = (("gene_positions*.tsv", "gene_positions*.tsv.gz"), ("*.gtf", "*.gtf.gz"), ("*.h5ad",))  # in this order
 
 
 @dataclass(frozen=True)
@@ -74,43 +74,51 @@ class GenePositions:
 
 
 def read_positions(path: Path) -> GenePositions:
-    """Reads a GTF (GENCODE; or UCSC's, which has transcripts but no genes) or a table, plain or gzip.
+    """Reads a GTF (GENCODE; or UCSC's, with transcripts but no genes) or a table, plain or gzip, or an AnnData file.
 
-    The table is tab separated, with the header ``symbol chrom start end strand``.
+    The table is tab separated, with the header ``symbol chrom start end strand``; columns of an AnnData file as in
+    ``h5ad_positions``.
 
     Raises:
         CohortError: the file is missing, damaged, of another form, or has no gene on chromosomes 1 to 22, X and Y.
     """
     if not path.is_file():
         raise CohortError(f"Expected a file of gene positions. Received {path}, which does not exist.")
-    entries = _gtf_entries(path) if ".gtf" in path.suffixes else _tsv_entries(path)
-    by_symbol = _merge(entries)
+    by_symbol = _merge(_entries(path))
     if not by_symbol:
         raise CohortError(f"Expected genes on chromosomes 1 to 22, X and Y in {path.name}. Received none.")
     return GenePositions(by_symbol, path.name, sha256_of(path))
 
 
 def find_positions(folders: Sequence[Path]) -> Path:
-    """The file of gene positions in the folders: ``gene_positions*.tsv*`` before ``*.gtf*``.
+    """The file of gene positions in the folders: ``gene_positions*.tsv*`` before ``*.gtf*`` before ``*.h5ad``.
 
     Raises:
         CohortError: there is none, or there are several with different content.
     """
-    for patterns in (_PATTERNS[:2], _PATTERNS[2:]):
+    for patterns in _PATTERNS:
         found = [path for folder in folders for pattern in patterns for path in sorted(folder.glob(pattern))]
         if len({sha256_of(path) for path in found}) > 1:
             names = ", ".join(str(path) for path in found)
             raise CohortError(f"Expected one file of gene positions. Received {names}.", "Name one with --annotation.")
         if found:
             return found[0]
-    where = ", ".join(map(str, folders))
+    where, known = ", ".join(map(str, folders)), ", ".join(pattern for patterns in _PATTERNS for pattern in patterns)
     raise CohortError(
-        f"Expected a file of gene positions ({', '.join(_PATTERNS)}) in {where}. Received none.",
+        f"Expected a file of gene positions ({known}) in {where}. Received none.",
         "Name one with --annotation, e.g. a GENCODE GTF.",
     )
 
 
 _Entry = tuple[str, Position]
+
+
+def _entries(path: Path) -> Iterable[_Entry]:
+    if path.suffix == ".h5ad":
+        from aio_tune.cohorts.h5ad_positions import h5ad_entries  # it needs this module
+
+        return h5ad_entries(path)
+    return _gtf_entries(path) if ".gtf" in path.suffixes else _tsv_entries(path)
 
 
 def _merge(entries: Iterable[_Entry]) -> dict[str, Position]:

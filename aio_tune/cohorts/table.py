@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
@@ -34,6 +34,7 @@ from aio_tune.cohorts.clinical import (
     read_labels,
     read_number,
 )
+from aio_tune.cohorts.description import read_description
 from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -82,7 +83,7 @@ class GenericTable(CohortFormat):
         return (folder / DESCRIPTION).is_file()
 
     def read(self, folder: Path) -> list[Cohort]:
-        described = _read_description(folder / DESCRIPTION)
+        described = read_description(folder / DESCRIPTION, _Description)
         expression_file = _inside(folder, described.expression.file)
         clinical_file = _inside(folder, described.clinical.file)
         unit = described.expression.unit
@@ -138,21 +139,6 @@ class GenericTable(CohortFormat):
             folder=folder,
         )
         return [cohort]
-
-
-def _read_description(path: Path) -> _Description:
-    import yaml
-
-    try:
-        return _Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CohortError(f"Expected YAML in {path.name}. Received {' '.join(str(error).split())}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise CohortError(
-            f"Expected a valid {field or 'description'} in {path.name}. Received {first['input']!r}: {first['msg']}."
-        ) from error
 
 
 def _inside(folder: Path, name: str) -> Path:

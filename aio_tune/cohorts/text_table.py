@@ -1,30 +1,29 @@
 """Expression tables in text files: comma or tab separated, plain or gzip, read fast and refused clearly.
 
-The fast way is Arrow's parallel CSV reader, block by block, straight into float32. Whatever it refuses, and whatever is
-not finite, is read a second time line by line, only to name the first bad cell by its row and column.
+The file is unpacked piece by piece, cut into blocks of whole lines, and read in threads straight to float32; see
+``aio_tune.cohorts.blocks`` for what is done with a block.
 """
 
 import csv
-import gzip
-import hashlib
-import io
-import math
-import zlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.cohorts.ahead import ahead
+from aio_tune.cohorts.blocks import Layout, Parsed, parse_block
+from aio_tune.cohorts.growing import GrowingMatrix
+from aio_tune.cohorts.streams import is_gzip, open_bytes, open_text, refusing_damage, sha256_of
 from aio_tune.errors import CohortError
 
-_BLOCK_BYTES = 16 << 20  # holds one row of 60,000 genes many times over
-_GZIP_MAGIC = b"\x1f\x8b"
+__all__ = ["TextTable", "is_gzip", "open_text", "put_first", "read_text_table", "refusing_damage", "sha256_of"]
+
+_BLOCK_BYTES = 4 << 20  # small enough for a processor's cache, large enough that Python's share does not show
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)")
 
 
 @dataclass(frozen=True)
@@ -45,69 +44,20 @@ class TextTable:
     row_names: list[str]
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of the file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether the file is gzip, by its first bytes: names lie after a download."""
-    with path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-@contextmanager
-def refusing_damage(path: Path) -> Iterator[None]:
-    """Turns what Python says of a damaged file into one clear error."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CohortError(
-            f"Expected a whole gzip file. Received {path.name}, which is truncated or damaged ({error}).",
-            "Download it again.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CohortError(
-            f"Expected UTF-8 text in {path.name}. Received byte {error.object[error.start]:#04x}."
-        ) from error
-    except csv.Error as error:
-        raise CohortError(
-            f"Expected a delimited text table in {path.name}. Received something else ({error})."
-        ) from error
-
-
-@contextmanager
-def open_text(path: Path, encoding: str = "utf-8-sig", errors: str = "strict") -> Iterator[io.TextIOBase]:
-    """Opens plain or gzip text; a byte-order mark is dropped, line ends are left to the csv module.
-
-    Raises:
-        CohortError: the file is truncated, damaged or not text; also while the block reads from it.
-    """
-    with refusing_damage(path):
-        if is_gzip(path):
-            with gzip.open(path, "rt", encoding=encoding, errors=errors, newline="") as file:
-                yield file
-        else:
-            if path.suffix == ".gz" and path.stat().st_size > 0:
-                raise gzip.BadGzipFile("it does not begin as gzip does")
-            with path.open(encoding=encoding, errors=errors, newline="") as file:
-                yield file
-
-
 def read_text_table(path: Path, is_number: Callable[[str], bool] | None = None) -> TextTable:
     """Reads a delimited table whose first column names the rows.
 
     Byte-order marks, CRLF and quoted fields are read properly; so is a header one cell short, as R's ``write.table``
-    leaves it. The delimiter is a tab or a comma, whichever the header uses.
+    leaves it. The delimiter is a tab or a comma, whichever the header uses. Takes the memory of the values, and some
+    20 MB for every processor.
 
     Args:
         path: the file, plain or gzip.
         is_number: tells by its header name whether a column holds numbers; by default all but the first do.
 
     Raises:
-        CohortError: the file is empty, truncated, ragged, has a duplicate column, or has a cell that is not a finite
-            number (row and column named).
+        CohortError: the file is empty, truncated, ragged, unpacks to more than it should, has a duplicate column, or
+            has a cell that is not a finite number (row and column named).
     """
     header, delimiter, skip = _read_header(path)
     number = [i > 0 if is_number is None else is_number(name) for i, name in enumerate(header)]
@@ -119,8 +69,38 @@ def read_text_table(path: Path, is_number: Callable[[str], bool] | None = None) 
             f"Expected a column that names the rows and columns of numbers in {path.name}. "
             f"Received the header {header[:4]}."
         )
-    values, text = _read_body(path, header, number, delimiter, skip)
-    return TextTable(values, tuple(columns), {header[i]: text[i] for i in text_at}, text[text_at[0]])
+    values, text = _read_body(Layout(path, tuple(header), tuple(number), delimiter), skip)
+    return TextTable(
+        values, tuple(columns), {header[i]: cells for i, cells in zip(text_at, text, strict=True)}, text[0]
+    )
+
+
+def put_first(table: TextTable, columns: Sequence[str]) -> TextTable:
+    """The same table with these columns first, in this order.
+
+    The rows of ``table.values`` change places in its own memory: no second matrix is made, and ``table`` itself is of
+    no use afterwards.
+
+    Args:
+        table: the table to take over.
+        columns: some of its number columns, each once.
+    """
+    at = {name: i for i, name in enumerate(table.columns)}
+    order = [at.pop(name) for name in columns]
+    order += at.values()
+    moved = [False] * len(order)
+    for start in range(len(order)):
+        if moved[start]:
+            continue
+        saved = table.values[start].copy()
+        row = start
+        while order[row] != start:  # along the circle of rows that each take the next one's values
+            table.values[row] = table.values[order[row]]
+            moved[row] = True
+            row = order[row]
+        table.values[row] = saved
+        moved[row] = True
+    return replace(table, columns=tuple(table.columns[i] for i in order))
 
 
 def _read_header(path: Path) -> tuple[list[str], str, int]:
@@ -155,87 +135,61 @@ def _refuse_duplicates(columns: Sequence[str], path: Path) -> None:
         )
 
 
-def _read_body(
-    path: Path, header: list[str], number: list[bool], delimiter: str, skip: int
-) -> tuple[npt.NDArray[np.float32], dict[int, list[str]]]:
-    """Number columns, shape (n_number_columns, n_rows), and text columns by their index."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
+def _read_body(layout: Layout, skip: int) -> tuple[npt.NDArray[np.float32], list[list[str]]]:
+    """Numbers, shape (n_number_columns, n_rows), and the columns of text; of the lines behind the first ``skip``."""
+    matrix = GrowingMatrix(sum(layout.is_number))
+    text: list[list[str]] = [[] for flag in layout.is_number if not flag]
 
-    names = [str(i) for i in range(len(header))]
-    types = {name: pa.float32() if flag else pa.string() for name, flag in zip(names, number, strict=True)}
-    numbers_at = [i for i, flag in enumerate(number) if flag]
-    text: dict[int, list[str]] = {i: [] for i, flag in enumerate(number) if not flag}
-    blocks: list[npt.NDArray[np.float32]] = []
-    try:
-        with pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None) as stream:
-            reader = arrow_csv.open_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=skip, block_size=_BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-                # No word stands for a missing number: an empty cell or NA is an error, not a silent NaN.
-                convert_options=arrow_csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
-            )
-            for batch in reader:
-                block = np.empty((len(numbers_at), batch.num_rows), dtype=np.float32)
-                for target, i in enumerate(numbers_at):
-                    block[target] = batch.column(i).to_numpy(zero_copy_only=False)
-                if not np.isfinite(block).all():
-                    _name_the_fault(path, header, number, delimiter, "a value that is not finite")
-                blocks.append(block)
-                for i, cells in text.items():
-                    cells.extend(cell.strip() for cell in batch.column(i).to_pylist())
-    except (pa.ArrowInvalid, OSError) as error:
-        # OSError: Arrow's word for a truncated or damaged gzip stream.
-        _name_the_fault(path, header, number, delimiter, str(error).splitlines()[0][:200], cause=error)
-    return _join(blocks), text
+    def parse(block: _Block) -> tuple[Parsed, float]:
+        return parse_block(layout, block.lines, block.first_line), block.share
+
+    for parsed, share in ahead(parse, _blocks(layout.path, skip)):
+        matrix.append(parsed.numbers, share)
+        for cells, more in zip(text, parsed.text, strict=True):
+            cells.extend(more)
+    return matrix.finish(), text
 
 
-def _join(blocks: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """The blocks side by side; each is let go as soon as it is copied, so that the peak is twice the matrix."""
-    values = np.empty((len(blocks[0]), sum(block.shape[1] for block in blocks)), dtype=np.float32)
-    blocks.reverse()
-    end = 0
-    while blocks:
-        block = blocks.pop()
-        values[:, end : end + block.shape[1]] = block
-        end += block.shape[1]
-    return values
+@dataclass(frozen=True)
+class _Block:
+    """Whole lines: their bytes, the number of the first one from 1, and how much of the file lies before their end."""
+
+    lines: bytes
+    first_line: int
+    share: float
 
 
-def _name_the_fault(
-    path: Path,
-    header: list[str],
-    number: list[bool],
-    delimiter: str,
-    otherwise: str,
-    *,
-    cause: BaseException | None = None,
-) -> NoReturn:
-    """Reads the file line by line up to the first fault and raises ``CohortError`` for it."""
-    name_at = number.index(False)
-    with open_text(path) as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        rows = (row for row in reader if row)
-        for row in islice(rows, 1, None):
-            row_name = row[name_at] if len(row) > name_at else ""
-            if len(row) != len(header):
-                raise CohortError(
-                    f"Expected {len(header)} cells in every row of {path.name}. "
-                    f"Received {len(row)} in row {row_name!r} (line {reader.line_num})."
-                ) from cause
-            for column, flag, cell in zip(header, number, row, strict=True):
-                if flag and not _is_finite_float32(cell):
-                    raise CohortError(
-                        f"Expected a number in every cell of {path.name}. "
-                        f"Received {cell!r} in row {row_name!r}, column {column!r} (line {reader.line_num})."
-                    ) from cause
-    raise CohortError(f"Expected a table of numbers in {path.name}. Received {otherwise}.") from cause
+def _blocks(path: Path, skip: int) -> Iterator[_Block]:
+    """The lines behind the first ``skip``."""
+    line = 1
+    for lines, share in _whole_lines(path):
+        start = 0
+        while line <= skip and (found := _LINE.match(lines, start)):
+            start = found.end()
+            line += 1
+        rest = lines[start:]
+        if rest:
+            yield _Block(rest, line, share)
+            line += _count_lines(rest)
 
 
-def _is_finite_float32(cell: str) -> bool:
-    try:
-        value = float(cell)
-    except ValueError:
-        return False
-    return math.isfinite(value) and abs(value) <= float(np.finfo(np.float32).max)
+def _whole_lines(path: Path) -> Iterator[tuple[bytes, float]]:
+    """The file in pieces that end where a line ends, and how much of the file has been read."""
+    rest = b""
+    with open_bytes(path) as file:
+        while piece := file.read(_BLOCK_BYTES):
+            # Lines may end in a carriage return alone; one at the very end may be the first half of CRLF.
+            end = 1 + (piece.rfind(b"\n") if b"\n" in piece else piece.rfind(b"\r", 0, -1))
+            if end:
+                yield b"".join((rest, memoryview(piece)[:end])), file.share
+                rest = piece[end:]
+            else:
+                rest += piece
+    if rest:
+        yield rest, 1.0
+
+
+def _count_lines(lines: bytes) -> int:
+    if b"\r" in lines:
+        return len(lines.splitlines())
+    return int(np.count_nonzero(np.frombuffer(lines, np.uint8) == ord("\n")))  # ten times as fast as bytes.count

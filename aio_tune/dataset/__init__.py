@@ -20,6 +20,7 @@ own sha256 (``fingerprint``) and that of each shard: an edited manifest is alway
 latest by ``open_dataset(..., verify=True)``. Accidental damage of the values is noticed whenever they are read.
 """
 
+from aio_tune.dataset.again import unchanged
 from aio_tune.dataset.manifest import (
     FORMAT_VERSION,
     CohortEntry,
@@ -29,7 +30,7 @@ from aio_tune.dataset.manifest import (
     TableOneEntry,
     TaskEntry,
 )
-from aio_tune.dataset.opened import AioDataset, open_dataset, same_inputs
+from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.dataset.replacing import check_target
 from aio_tune.dataset.shards import ROWS_PER_SHARD, profile_hashes
 from aio_tune.dataset.writing import write_dataset
@@ -47,6 +48,6 @@ __all__ = [
     "check_target",
     "open_dataset",
     "profile_hashes",
-    "same_inputs",
+    "unchanged",
     "write_dataset",
 ]

@@ -1,6 +1,6 @@
 """Reading a dataset folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.cohorts.assemble import GeneTable
-from aio_tune.dataset.manifest import Manifest, ShardEntry, read_manifest, release
+from aio_tune.dataset.manifest import Manifest, ShardEntry, read_manifest
 from aio_tune.dataset.shards import check_shard, read_expression, read_samples, sample_columns, verify_shard
 from aio_tune.errors import DatasetError
 
@@ -169,25 +169,3 @@ def open_dataset(path: Path, verify: bool = False) -> AioDataset:
     for shard in dataset.manifest.shards:
         check_shard(path, shard, dataset.manifest)
     return dataset
-
-
-def same_inputs(path: Path, sources: Mapping[str, str], n_genes: int | None = None) -> bool:
-    """Whether a whole dataset made of these very files, with this setting, by this release lies at ``path``.
-
-    Lets a second ``prepare`` end before it reads a file's contents twice. False also when there is no dataset or it
-    is damaged, for then it must be written anyway.
-
-    Args:
-        path: a dataset folder, or where one is to be.
-        sources: file name -> sha256 of all files: those of every cohort, and that of the gene positions.
-        n_genes: how many genes are asked for at most; None is all.
-    """
-    try:
-        manifest = open_dataset(path).manifest
-    except DatasetError:
-        return False
-    return (
-        manifest.package_version == release()
-        and manifest.requested_genes == n_genes
-        and manifest.sources == frozenset(sources.items())
-    )

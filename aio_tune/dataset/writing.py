@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.assemble import Assembly
 from aio_tune.cohorts.base import Cohort
+from aio_tune.cohorts.progress import tell
 from aio_tune.cohorts.table_one import table_one
 from aio_tune.cohorts.units import Unit
 from aio_tune.dataset.manifest import (
@@ -43,7 +45,7 @@ def write_dataset(
     Args:
         assembly: cohorts on log2(TPM+1) with the same genes, in genomic order.
         out: the folder to make; its parents are made too.
-        n_genes: how many genes were asked for at most, recorded for ``same_inputs``; None is all.
+        n_genes: how many genes were asked for at most, recorded for ``unchanged``; None is all.
         overwrite: replace a dataset that is there; anything else that is there is never touched.
 
     Returns:
@@ -59,11 +61,7 @@ def write_dataset(
     try:
         with new_folder(out, overwrite) as folder:
             (folder / "shards").mkdir()
-            shards = [
-                shard
-                for cohort, prefix in zip(assembly.cohorts, prefixes, strict=True)
-                for shard in _write_cohort(folder, cohort, prefix)
-            ]
+            shards = _write_shards(folder, assembly.cohorts, prefixes)
             manifest = Manifest(
                 package_version=release(),
                 unit=Unit.LOG2_TPM_1.value,
@@ -90,24 +88,28 @@ def write_dataset(
     return open_dataset(out)
 
 
-def _write_cohort(folder: Path, cohort: Cohort, prefix: str) -> list[ShardEntry]:
+def _write_shards(folder: Path, cohorts: list[Cohort], prefixes: list[str]) -> list[ShardEntry]:
+    """Every cohort by ranges of samples, in order; a few shards at a time."""
+    ranges = [
+        (cohort, f"shards/{prefix}-{number:05d}.parquet", slice(start, start + ROWS_PER_SHARD))
+        for cohort, prefix in zip(cohorts, prefixes, strict=True)
+        for number, start in enumerate(range(0, len(cohort.clinical), ROWS_PER_SHARD))
+    ]
     shards = []
-    for number, start in enumerate(range(0, len(cohort.clinical), ROWS_PER_SHARD)):
-        rows = slice(start, start + ROWS_PER_SHARD)
-        name = f"shards/{prefix}-{number:05d}.parquet"
-        path = folder / name
-        write_shard(path, cohort.name, cohort.clinical.iloc[rows], cohort.expression[rows], tuple(TASKS))
-        sync(path)
-        shards.append(
-            ShardEntry(
-                path=name,
-                cohort=cohort.name,
-                rows=len(cohort.clinical.iloc[rows]),
-                bytes=path.stat().st_size,
-                sha256=file_sha256(path),
-            )
-        )
+    for shard in ahead(lambda one: _write_range(folder, *one), ranges):
+        shards.append(shard)
+        tell("writing the dataset", len(shards), len(ranges))
     return shards
+
+
+def _write_range(folder: Path, cohort: Cohort, name: str, rows: slice) -> ShardEntry:
+    path = folder / name
+    clinical = cohort.clinical.iloc[rows]
+    write_shard(path, cohort.name, clinical, cohort.expression[rows], tuple(TASKS))
+    sync(path)
+    return ShardEntry(
+        path=name, cohort=cohort.name, rows=len(clinical), bytes=path.stat().st_size, sha256=file_sha256(path)
+    )
 
 
 def _cohort_entry(cohort: Cohort) -> CohortEntry:

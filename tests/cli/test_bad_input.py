@@ -123,7 +123,7 @@ def test_a_dataset_is_not_overwritten_unasked(tmp_path: Path, aio: Run, simulate
     dataset = tmp_path / "dataset"
     assert aio("prepare", simulated, "--out", dataset)[0] == 0
     manifest = (dataset / "manifest.json").read_bytes()
-    status, _, err = aio("prepare", simulated, "--out", dataset)
+    status, _, err = aio("prepare", simulated, "--out", dataset, "--genes", 50)
     assert status == 1
     assert "--overwrite" in err or "Name another" in err or "another" in err
     assert (dataset / "manifest.json").read_bytes() == manifest

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from aio_tune.cohorts import simulate
+from tests.cohorts.h5ad_files import write_h5ad_example
 
 COHORT_YAML = """\
 name: ours
@@ -34,4 +35,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def example_folders(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Folders that between them hold an example of every format."""
-    return [simulated, write_table_example(tmp_path_factory.mktemp("table"))]
+    return [
+        simulated,
+        write_table_example(tmp_path_factory.mktemp("table")),
+        write_h5ad_example(tmp_path_factory.mktemp("h5ad")),
+    ]

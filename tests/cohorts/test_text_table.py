@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aio_tune.cohorts.text_table import read_text_table
+from aio_tune.cohorts.blocks import Layout, _parse_csv, _parse_plain
+from aio_tune.cohorts.growing import GrowingMatrix
+from aio_tune.cohorts.text_table import TextTable, put_first, read_text_table
 from aio_tune.errors import CohortError
 
 PLAIN = b",S1,S2\nAAA,1,2\nBBB,-3.5,4e1\n"
@@ -120,3 +122,79 @@ def test_any_cut_of_a_gzip_is_refused(tmp_path: Path, where: int) -> None:
     path.write_bytes(whole[: where % len(whole)])
     with pytest.raises(CohortError, match=r"truncated|is empty"):
         read_text_table(path)
+
+
+# The quick way of a block and the way that knows all of CSV --------------------------------------------------------
+
+LAYOUT = Layout(Path("table.csv"), ("", "S1", "annotation", "S2"), (False, True, False, True), ",")
+
+
+def as_written(value: float) -> st.SearchStrategy[str]:
+    """The forms in which programs write a number."""
+    return st.sampled_from(
+        [repr(value), f"{value:.15g}", f"{value:.6f}", f"{value:.3e}", f"{value:+.4E}", f"{value:.20g}", f"{value:.0f}"]
+    )
+
+
+NUMBERS = st.floats(-1e37, 1e37, allow_subnormal=True).flatmap(as_written)
+NAMES = st.sampled_from(["AAA", '"BBB"', "1-Mar", '""', "", "\u00e9 x", "  C"])
+ROWS = st.lists(st.tuples(NAMES, NUMBERS, NAMES, NUMBERS), min_size=1, max_size=20)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_the_quick_way_gives_the_same_bits(rows: list[tuple[str, ...]], line_end: str, last: bool) -> None:
+    block = (line_end.join(",".join(row) for row in rows) + (line_end if last else "")).encode()
+    quick, slow = _parse_plain(LAYOUT, block), _parse_csv(LAYOUT, block, 2)
+    assert quick is not None
+    assert quick.text == slow.text
+    assert quick.numbers.view(np.uint32).tolist() == slow.numbers.view(np.uint32).tolist()
+
+
+def test_numbers_are_rounded_once_from_their_decimal_form(tmp_path: Path) -> None:
+    """Not by way of float64: there the first of these lies halfway between two float32, and would go the other way."""
+    path = tmp_path / "halfway.csv"
+    path.write_text(",S1\nA,1.000000059604644775390626\nB,1.00000005960464477539062\n")
+    assert read_text_table(path).values.tolist() == [[float(np.nextafter(np.float32(1), np.float32(2))), 1.0]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["A, 1,x,2", 'A,"1",x,2', "A,1,x", "A,1,x,2,3", "A,1,x,", "", "A,one,x,2", '"A,B",1,2', 'A,1,x"y,2', "A,1,x\r,2"],
+)
+def test_the_quick_way_leaves_what_is_not_plain(line: str) -> None:
+    assert _parse_plain(LAYOUT, f"A,1,x,2\n{line}\nB,3,y,4\n".encode()) is None
+    assert _parse_plain(LAYOUT, b"A,1,x,2\nB,3,y,4\n") is not None
+
+
+# Matrices in one memory --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 7), st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1.2)), min_size=1, max_size=12))
+def test_a_growing_matrix_holds_its_blocks_however_wrong_the_forecast(
+    n_rows: int, blocks: list[tuple[int, float]]
+) -> None:
+    matrix = GrowingMatrix(n_rows)
+    total = sum(size for size, _ in blocks)
+    expected = np.arange(total * n_rows, dtype=np.float32).reshape(total, n_rows)
+    start = 0
+    for size, share in blocks:
+        matrix.append(expected[start : start + size], share)
+        start += size
+    values = matrix.finish()
+    assert values.flags.c_contiguous and values.flags.owndata is False
+    np.testing.assert_array_equal(values, expected.T)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(range(8)), st.integers(0, 8))
+def test_columns_are_put_first_in_place(order: list[int], n: int) -> None:
+    values = np.arange(24, dtype=np.float32).reshape(8, 3)
+    table = TextTable(values, tuple(f"S{i}" for i in range(8)), {"": ["A", "B", "C"]}, ["A", "B", "C"])
+    expected = {name: row.tolist() for name, row in zip(table.columns, values, strict=True)}
+    first = [f"S{i}" for i in order[:n]]
+    moved = put_first(table, first)
+    assert moved.values is values
+    assert list(moved.columns[:n]) == first
+    assert {name: row.tolist() for name, row in zip(moved.columns, values, strict=True)} == expected

@@ -207,9 +207,9 @@ def driver(head: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def calm(place: Place, head: Any) -> Place:
-    """After an undisturbed search, by the command line, with its runs in MLflow."""
+    """After an undisturbed search."""
     node = head.add_node(num_cpus=1, object_store_memory=80 * MIB)
-    done = subprocess.run(place.search("calm", head.address, place.home), capture_output=True, text=True, check=False)
+    done = subprocess.run(place.engine("calm", head.address), capture_output=True, text=True, check=False)
     head.remove_node(node, allow_graceful=False)
     head.wait_for_nodes()
     assert done.returncode == 0, done.stderr
@@ -221,22 +221,6 @@ def test_a_loss_that_is_not_finite_fails_the_trial_alone(calm: Place) -> None:
     assert [rows[trial]["state"] for trial in sorted(rows)] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert "Expected a finite loss" in rows[DIVERGES]["reason"]
     assert "smaller learning rate" in rows[DIVERGES]["reason"]
-    assert tracked(calm)[f"calm/{DIVERGES:04d}"] == {"status": "FAILED", "reason": rows[DIVERGES]["reason"]}
-
-
-def tracked(place: Place) -> dict[str, dict[str, str]]:
-    """The trials' runs in the home's MLflow store by name, read by a process of its own."""
-    code = (
-        "import json, sys\n"
-        "from aio_tune.tracking.client import connect\n"
-        "client = connect('sqlite:///' + sys.argv[1])\n"
-        "ids = [e.experiment_id for e in client.search_experiments()]\n"
-        "runs = client.search_runs(ids, \"tags.`aio.kind` = 'trial'\")\n"
-        "print(json.dumps({r.info.run_name: {'status': r.info.status, 'reason': r.data.tags['aio.reason']}\n"
-        "                  for r in runs}))\n"
-    )
-    line = [sys.executable, "-c", code, str(place.home / "mlflow.db")]
-    return dict(json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout))
 
 
 def test_a_lost_node_costs_a_rung_not_a_trial(calm: Place, head: Any, add_node: Node, start: Start) -> None:
@@ -383,11 +367,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_the_search_and_fails_no_trial(
-    calm: Place, head: Any, add_node: Node, start: Start, small_disk: Path
+    calm: Place, head: Any, add_node: Node, start: Start, small_disk: Path, tmp_path: Path
 ) -> None:
     add_node()
     # MLflow's store is elsewhere, as a team's server is.
-    command = calm.search("full", head.address, small_disk, "--tracking-uri", f"sqlite:///{calm.home / 'mlflow.db'}")
+    database = tmp_path / "mlflow.db"
+    command = calm.search("full", head.address, small_disk, "--tracking-uri", f"sqlite:///{database}")
     driver = start(command)
     ledger = small_disk / "runs" / "full" / "ledger.jsonl"
     wait_for(lambda: ledger.exists() and '"rung_reported"' in ledger.read_text(), driver)
@@ -407,7 +392,26 @@ def test_a_full_disk_stops_the_search_and_fails_no_trial(
 
     ballast.unlink()
     ends_well(start([*command, "--resume"]))
-    assert calm.outcome("full", small_disk) == calm.outcome("calm")
+    rows = calm.outcome("full", small_disk)
+    assert rows == calm.outcome("calm")
+    runs = tracked(database)
+    assert set(runs) == {f"full/{trial:04d}" for trial in rows}, "one run for each trial, none doubled"
+    assert runs[f"full/{DIVERGES:04d}"] == {"status": "FAILED", "reason": rows[DIVERGES]["reason"]}
+
+
+def tracked(database: Path) -> dict[str, dict[str, str]]:
+    """The trials' runs in an MLflow store by name, read by a process of its own."""
+    code = (
+        "import json, sys\n"
+        "from aio_tune.tracking.client import connect\n"
+        "client = connect('sqlite:///' + sys.argv[1])\n"
+        "ids = [e.experiment_id for e in client.search_experiments()]\n"
+        "runs = client.search_runs(ids, \"tags.`aio.kind` = 'trial'\")\n"
+        "print(json.dumps({r.info.run_name: {'status': r.info.status, 'reason': r.data.tags['aio.reason']}\n"
+        "                  for r in runs}))\n"
+    )
+    line = [sys.executable, "-c", code, str(database)]
+    return dict(json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout))
 
 
 def context_of(folder: Path, **changes: Any) -> TrialContext:

@@ -1,0 +1,314 @@
+"""A cohort, or several, in an AnnData file: samples in obs, genes in var, expression in X or a layer.
+
+A file that ``aio-tune export`` wrote says itself what it holds. Any other is described by an ``anndata.yaml`` beside
+it, in the words of ``cohort.yaml``; as formats are told apart by the names of files, it has a name of its own:
+
+name: our_cohort
+expression:
+  unit: TPM                    # or FPKM, log2(TPM+1), log2(FPKM+0.1)
+  layer: tpm                   # optional; without it X
+  symbols: gene_name           # optional, a column of var; without it the names of var
+clinical:                      # all optional, columns of obs
+  cohort: batch                # instead of name, where the file holds several cohorts
+  sample: sample_id            # without it the names of obs
+  patient: patient_id          # without it every sample is a patient of its own
+  platform: sequencer
+  survival_days: days
+  survival_event: dead         # 0/1, or false/true
+labels:                        # optional; task: column of obs, and what its values mean; NA and empty are missing
+  ki67: {column: Ki67, classes: {"0": negative, "1": positive}}
+
+A patient id that holds a colon names its cohort already (``GSE96058:F8``) and is taken as it is. Values of obs count as
+the text that one sees: true is 1, whole numbers have no decimals.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from aio_tune.cohorts.base import Cohort, CohortFormat
+from aio_tune.cohorts.build import build_cohort
+from aio_tune.cohorts.clinical import (
+    Label,
+    clinical_table,
+    find_all,
+    find_one,
+    read_event,
+    read_labels,
+    read_number,
+)
+from aio_tune.cohorts.description import read_description
+from aio_tune.cohorts.exported import UNIT, Provenance, check_profiles, read_provenance
+from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
+from aio_tune.cohorts.text_table import TextTable, sha256_of
+from aio_tune.cohorts.units import Unit, check_unit
+from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS
+
+DESCRIPTION = "anndata.yaml"
+
+_ReadNumber = Callable[[Mapping[str, str], str, str, str], float]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Expression(_Model):
+    unit: Unit
+    layer: str | None = None
+    symbols: str | None = None
+
+
+class _Clinical(_Model):
+    cohort: str | None = None
+    sample: str | None = None
+    patient: str | None = None
+    platform: str | None = None
+    survival_days: str | None = None
+    survival_event: str | None = None
+
+
+class _LabelColumn(_Model):
+    column: str
+    classes: dict[str, str]
+
+
+class Description(_Model):
+    """What an ``anndata.yaml`` says."""
+
+    name: str = ""
+    expression: _Expression
+    clinical: _Clinical = _Clinical()
+    labels: dict[str, _LabelColumn] = {}
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if bool(self.name) == (self.clinical.cohort is not None):
+            raise ValueError("either a name or, under clinical, a column of obs that names the cohort of each sample")
+        return self
+
+
+class AnnDataFile(CohortFormat):
+    """A folder with one ``.h5ad`` file; see the module's docstring."""
+
+    name = "AnnData in one .h5ad file"
+
+    def claims(self, folder: Path) -> bool:
+        return bool(find_all(folder, "*.h5ad"))
+
+    def read(self, folder: Path) -> list[Cohort]:
+        path = find_one(folder, "*.h5ad", "AnnData file")
+        with open_h5ad(path) as file:
+            given = find_description(folder)
+            provenance = read_provenance(file)
+            if given is None and provenance is None:
+                raise CohortError(
+                    f"Expected an {DESCRIPTION} beside {path.name} that names the unit of its values. Received none.",
+                    "One of two lines will do: `name: our_cohort` and `expression: {unit: TPM}`.",
+                )
+            described = given or _of_export(file)
+            layer, unit = described.expression.layer, described.expression.unit
+            _refuse_duplicates(file.names("obs"), f"obs of {path.name}")
+            _refuse_other_logarithm(file, described)
+            values = file.matrix(layer)
+            check_unit(values, unit, file.where(layer))
+            if given is None:
+                check_profiles(file, values)
+            reading = _Reading(
+                file=file,
+                described=described,
+                provenance=provenance,
+                is_export=given is None,
+                values=values,
+                symbols=gene_symbols(file, described),
+                sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
+            )
+            return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
+
+
+def find_description(folder: Path) -> Description | None:
+    """The description in a folder; None where there is none.
+
+    Raises:
+        CohortError: it is not a valid one.
+    """
+    path = folder / DESCRIPTION
+    return read_description(path, Description) if path.is_file() else None
+
+
+def gene_symbols(file: H5adFile, described: Description | None) -> list[str | None]:
+    """The symbol of every gene of var, None where it has none.
+
+    Raises:
+        CohortError: the description names a column that var does not have.
+    """
+    column = None if described is None else described.expression.symbols
+    names = file.names("var") if column is None else file.column("var", column)
+    return [name or None for name in names]
+
+
+def _of_export(file: H5adFile) -> Description:
+    """What the description of a file that ``aio-tune export`` wrote would say."""
+    columns = file.columns("obs")
+    return Description(
+        expression=_Expression(unit=UNIT),
+        clinical=_Clinical(
+            cohort="cohort",
+            sample="sample_id",
+            patient="patient_id",
+            platform="platform",
+            survival_days="survival_days",
+            survival_event="survival_event",
+        ),
+        labels={
+            name: _LabelColumn(column=name, classes={word: word for word in task.classes})
+            for name, task in TASKS.items()
+            if name in columns
+        },
+    )
+
+
+def _refuse_other_logarithm(file: H5adFile, described: Description) -> None:
+    """Scanpy's log1p is the natural logarithm unless it is told otherwise, and leaves a note of that in uns."""
+    unit = described.expression.unit
+    note = file.uns("log1p")
+    if note is None or not unit.is_log or described.expression.layer is not None:
+        return
+    base = note.get("base") if isinstance(note, dict) else None
+    if unit is not Unit.LOG2_TPM_1 or base != 2:
+        raise CohortError(
+            f"Expected {unit.value} values in {file.where(None)}. Received the result of scanpy's log1p with "
+            f"{'the natural logarithm' if base is None else f'base {base:g}'} (uns['log1p']).",
+            "Keep the linear values in a layer, and name that.",
+        )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is known of a file once its matrix is in memory.
+
+    Attributes:
+        file: still open.
+        described: what its columns mean.
+        provenance: of the dataset that the file was exported from; None if it was not.
+        is_export: whether the file is as exported, and described by itself.
+        values: unit checked, shape (n_samples, n_genes).
+        symbols: of the genes, None where one has none.
+        sources: file name -> sha256.
+    """
+
+    file: H5adFile
+    described: Description
+    provenance: Provenance | None
+    is_export: bool
+    values: npt.NDArray[np.float32]
+    symbols: list[str | None]
+    sources: dict[str, str]
+
+    def rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
+        """The rows of each cohort: in the order of the export, else of first appearance."""
+        samples = self.file.names("obs")
+        column = self.described.clinical.cohort
+        if column is None:
+            return {self.described.name: np.arange(len(samples))}
+        names = self.file.column("obs", column)
+        if "" in names:
+            raise CohortError(
+                f"Expected a cohort for every sample in column {column!r} of obs of {self.file.path.name}. "
+                f"Received none for {samples[names.index('')]!r}."
+            )
+        order = list(dict.fromkeys(names))
+        if self.is_export and self.provenance is not None:
+            order = self.provenance.in_order(order, self.file.path.name)
+        return {name: np.flatnonzero(np.asarray(names) == name) for name in order}
+
+    def cohort(self, name: str, rows: npt.NDArray[np.intp]) -> Cohort:
+        """The cohort of these rows."""
+        clinical = self.described.clinical
+        where = f"obs of {self.file.path.name}"
+        samples = self._cells(clinical.sample, rows) or [self.file.names("obs")[row] for row in rows]
+        _refuse_duplicates(samples, where)
+        labels: dict[str, list[str | None]] = {}
+        notes: list[str] = []
+        for label in _labels(self.described):
+            records = [{label.key: cell} for cell in self._cells(label.key, rows)]
+            labels[label.task], more = read_labels(label, samples, records, where)
+            notes += more
+        patients = self._cells(clinical.patient, rows) or samples
+        if "" in patients:
+            raise CohortError(
+                f"Expected a patient for every sample of {where}. Received none for {samples[patients.index('')]!r}."
+            )
+        subjects = clinical_table(
+            samples=samples,
+            patients=[patient if ":" in patient else f"{name}:{patient}" for patient in patients],
+            labels=labels,
+            platforms=self._cells(clinical.platform, rows) or [""] * len(samples),
+            survival_days=self._numbers(read_number, clinical.survival_days, samples, rows),
+            survival_event=self._numbers(read_event, clinical.survival_event, samples, rows),
+        )
+        cohort = build_cohort(
+            name=name,
+            table=TextTable(_rows(self.values, rows), tuple(samples), {}, [symbol or "" for symbol in self.symbols]),
+            unit=self.described.expression.unit,
+            subjects=subjects,
+            notes=notes,
+            sources=self.sources,
+            folder=self.file.path.parent,
+            symbols=self.symbols,
+        )
+        if self.provenance is None:
+            return cohort
+        told = self.provenance.notes(name, len(samples)) if self.is_export else ()
+        simulated = cohort.simulated or self.provenance.simulated(name)
+        return replace(cohort, notes=told + cohort.notes, simulated=simulated)
+
+    def _cells(self, column: str | None, rows: npt.NDArray[np.intp]) -> list[str]:
+        """A column of obs in these rows; nothing where none is named."""
+        if column is None:
+            return []
+        cells = self.file.column("obs", column)
+        return [cells[row] for row in rows]
+
+    def _numbers(
+        self, read: _ReadNumber, column: str | None, samples: list[str], rows: npt.NDArray[np.intp]
+    ) -> list[float] | None:
+        if column is None:
+            return None
+        where = f"obs of {self.file.path.name}"
+        cells = zip(samples, self._cells(column, rows), strict=True)
+        return [read({column: cell}, column, sample, where) for sample, cell in cells]
+
+
+def _rows(values: npt.NDArray[np.float32], rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """These rows; without a copy where they lie together, as those of a cohort mostly do."""
+    together = bool((np.diff(rows) == 1).all())
+    return values[rows[0] : rows[-1] + 1] if together else values[rows]
+
+
+def _labels(described: Description) -> list[Label]:
+    out = []
+    for task, label in described.labels.items():
+        if task not in TASKS:
+            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {DESCRIPTION}. Received {task!r}.")
+        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
+        if unknown:
+            raise CohortError(
+                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {DESCRIPTION}. "
+                f"Received {unknown[0]!r}."
+            )
+        out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
+    return out
+
+
+def _refuse_duplicates(names: Sequence[str], where: str) -> None:
+    wrong = [name for name, count in Counter(names).items() if count > 1 or not name]
+    if wrong:
+        raise CohortError(f"Expected each sample once, and named, in {where}. Received {wrong[0]!r}.")

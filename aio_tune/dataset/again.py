@@ -1,0 +1,74 @@
+"""Whether preparing a dataset again would give the same dataset."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aio_tune.cohorts import FORMATS, find_positions
+from aio_tune.cohorts.text_table import sha256_of
+from aio_tune.dataset.manifest import CohortEntry, Manifest, release
+from aio_tune.dataset.opened import AioDataset, open_dataset
+from aio_tune.errors import CohortError, DatasetError
+
+
+def unchanged(
+    out: Path, folders: Sequence[Path], n_genes: int | None = None, positions: Path | None = None
+) -> AioDataset | None:
+    """The dataset at ``out``, if it is whole and made of these very files, with these settings, by this release.
+
+    Lets a second ``prepare`` end before it reads what is in the files: it compares their sha256 alone, a second for a
+    gigabyte. None is the answer whenever there is a doubt, also for a dataset that is damaged, for then it must be
+    written anyway.
+
+    Args:
+        out: a dataset folder, or where one is to be.
+        folders: the folders of cohort files, in the order in which they are read.
+        n_genes: how many genes are asked for at most; None is all.
+        positions: the file of gene positions; by default the one found in the folders.
+    """
+    try:
+        dataset = open_dataset(out, verify=True)
+        positions = positions or find_positions(folders)
+    except (DatasetError, CohortError):
+        return None
+    manifest = dataset.manifest
+    if manifest.package_version != release() or manifest.requested_genes != n_genes:
+        return None
+    if not positions.is_file() or positions.name != manifest.genes.source:
+        return None
+    held: list[CohortEntry] = []
+    for folder in folders:
+        here = _cohorts_of(folder, manifest)
+        if not here:
+            return None
+        held += here
+    if tuple(held) != manifest.cohorts or sha256_of(positions) != manifest.genes.source_sha256:
+        return None
+    return dataset
+
+
+def _cohorts_of(folder: Path, manifest: Manifest) -> list[CohortEntry]:
+    """The dataset's cohorts whose files, unchanged, are in the folder; none if other files of it would be read too."""
+    if not folder.is_dir():
+        return []
+    files = {path.name: path for path in folder.iterdir() if path.is_file()}
+    known = {name for cohort in manifest.cohorts for name in cohort.sources} & files.keys()
+    actual = {name: sha256_of(files[name]) for name in known}
+    is_simulated = "simulation.json" in files
+    cohorts = [
+        cohort
+        for cohort in manifest.cohorts
+        if cohort.sources.items() <= actual.items() and cohort.simulated == is_simulated
+    ]
+    used = {name for cohort in cohorts for name in cohort.sources}
+    return [] if _would_be_read(files.keys() - used) else cohorts
+
+
+def _would_be_read(names: Collection[str]) -> bool:
+    """Whether a known format would take files of these names for its own; they do so by name alone."""
+    if any(name.endswith((".yaml", ".yml")) for name in names):
+        return True  # a description may change how another file is read
+    with TemporaryDirectory() as folder:
+        for name in names:
+            (Path(folder) / name).touch()
+        return any(known.claims(Path(folder)) for known in FORMATS)
