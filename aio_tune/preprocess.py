@@ -24,10 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import RegistryError, TrialError
+from aio_tune.expression import Floats, Matrix, Rows, as_rows, mean_and_sd
 from aio_tune.harmonise import HARMONISERS, Harmoniser, Unchanged, mean_ranks
 from aio_tune.layout import Layout, Shape, make_layout
-
-Floats = npt.NDArray[np.float32]
 
 FORMAT = "aio_tune preprocessor"
 VERSION = 2
@@ -50,8 +49,8 @@ class Scaling(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, x_train: Floats) -> Self:
-        """Fit on the training rows, float32, shape (n, genes)."""
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        """Fit on the training rows, float32, shape (n, genes), read in pieces."""
 
     @abstractmethod
     def transform(self, x: Floats) -> Floats:
@@ -88,8 +87,11 @@ class MinMax(Scaling):
     high: Floats
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
-        return cls(x_train.min(axis=0), x_train.max(axis=0))
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        low, high = np.inf, -np.inf
+        for piece in as_rows(x_train).pieces():
+            low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
+        return cls(np.asarray(low, np.float32), np.asarray(high, np.float32))
 
     def transform(self, x: Floats) -> Floats:
         span = self.high - self.low
@@ -115,9 +117,8 @@ class ZScore(Scaling):
     sd: Floats
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
-        mean = x_train.mean(axis=0, dtype=np.float64)
-        sd = x_train.std(axis=0, dtype=np.float64)
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        mean, sd = mean_and_sd(as_rows(x_train))
         return cls(mean.astype(np.float32), np.maximum(sd, SD_FLOOR).astype(np.float32))
 
     def transform(self, x: Floats) -> Floats:
@@ -136,7 +137,7 @@ class Rank(Scaling):
     name = "rank"
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
+    def fit(cls, x_train: Matrix | Rows) -> Self:
         return cls()
 
     def transform(self, x: Floats) -> Floats:
@@ -169,7 +170,7 @@ class Preprocessor:
         cls,
         scaling: str,
         layout: str,
-        x_train: Floats,
+        x_train: Matrix | Rows,
         seed: int,
         cache: Path | None = None,
         harmoniser: str = Unchanged.name,
@@ -179,7 +180,8 @@ class Preprocessor:
         Args:
             scaling: name in ``SCALINGS``.
             layout: name in ``aio_tune.layout.LAYOUTS``, or a size such as ``128x128x1``.
-            x_train: expression of the training rows alone, float32, shape (n, genes), log2(TPM+1).
+            x_train: expression of the training rows alone, float32, shape (n, genes), log2(TPM+1); read in pieces,
+                all at once only by transductive harmonisers.
             seed: of layouts that draw random numbers, 0 or more.
             cache: folder for layouts that are costly to fit; None fits anew.
             harmoniser: name in ``aio_tune.harmonise.HARMONISERS``.
@@ -192,12 +194,13 @@ class Preprocessor:
             raise TrialError(f"Expected a scaling, one of {', '.join(SCALINGS)}. Received {scaling!r}.")
         if harmoniser not in HARMONISERS:
             raise TrialError(f"Expected a harmoniser, one of {', '.join(HARMONISERS)}. Received {harmoniser!r}.")
-        if x_train.ndim != 2 or 0 in x_train.shape:
+        if len(x_train.shape) != 2 or 0 in x_train.shape:
             raise ValueError(f"Expected training rows of shape (n, genes). Received {x_train.shape}.")
-        x_train = _finite(x_train)
-        harmonise = HARMONISERS[harmoniser].fit(x_train)
-        x_train = harmonise.reference(x_train)
-        return cls(SCALINGS[scaling].fit(x_train), make_layout(layout, x_train, seed, cache), harmonise)
+        rows = as_rows(x_train).through(_finite)
+        harmonise = HARMONISERS[harmoniser].fit(rows)
+        rows = rows.through(harmonise.reference)
+        scale = SCALINGS[scaling].fit(rows)
+        return cls(scale, make_layout(layout, rows, seed, cache), harmonise)
 
     @property
     def shape(self) -> Shape:

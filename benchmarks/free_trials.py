@@ -26,7 +26,7 @@ from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.study import OptunaStudy
 from aio_tune.search.tuning import run_trials
 from aio_tune.search_space import SearchSpec, load_space
-from aio_tune.trial import RungReport, TrialContext
+from aio_tune.trial import RungReport, SharedMatrix, TrialContext
 
 SPACE = """
 task: ki67
@@ -98,7 +98,7 @@ def measure(spec: SearchSpec, folder: Path) -> list[tuple[int, float, float, flo
         director = Director(spec, OptunaStudy(spec), Feasibility(spec, 1024, 2), record, [first])
         with cluster("local"):
             context = TrialContext(
-                expression=ray.put(np.zeros((1, 1), np.float32)), labels=np.zeros(1, np.int8), splits=(),
+                expression=SharedMatrix(ray.put(np.zeros((1, 1), np.float32))), labels=np.zeros(1, np.int8), splits=(),
                 classes=("negative", "positive"), metric="auc", rungs=spec.rungs, seed=0, deterministic=False,
                 trials_folder=folder / "trials", layouts_folder=folder / "layouts", folds_in_parallel=1,
                 cpus_per_fold=1, gpus_per_fold=0,

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import ray
 
-from aio_tune.trial import Assignment, TrialContext, TrialRun, WorkerPool
+from aio_tune.trial import Assignment, SharedMatrix, TrialContext, TrialRun, WorkerPool
 
 TRIALS = 100
 EVERY = 10
@@ -25,7 +25,7 @@ def context_in(folder: Path) -> TrialContext:
     """Of trials that take a second: 64 rows of noise of 64 genes, two folds, one epoch."""
     rows = np.arange(64)
     return TrialContext(
-        expression=ray.put(np.random.default_rng(0).random((64, 64), dtype=np.float32)),
+        expression=SharedMatrix(ray.put(np.random.default_rng(0).random((64, 64), dtype=np.float32))),
         labels=(rows // 2 % 2).astype(np.int8),
         splits=(tuple((rows[rows % 2 != fold], rows[rows % 2 == fold]) for fold in (0, 1)),),
         classes=("negative", "positive"),

@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from aio_tune.errors import TrialError
+from aio_tune.expression import RowFile
 from aio_tune.metrics import evaluate_calls
 from aio_tune.models.safety import load_keras
 from aio_tune.preprocess import Preprocessor
@@ -132,6 +133,41 @@ def test_folds_take_turns_without_touching_one_another(program: Program, straigh
     assert [report.fold for report in reports] == [0, 1]
     same(reports[0], straight)
     same(reports[1], trainer(program=program, spec=SPECS[1]).train_to(4))
+
+
+@pytest.mark.parametrize("harmoniser", ["none", "quantile"])
+@pytest.mark.parametrize("scaling", ["zscore", "minmax", "rank"])
+def test_from_the_disk_as_from_memory(
+    harmoniser: str, scaling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, whether pictures are kept or drawn batch by batch."""
+    params = {"harmoniser": harmoniser, "scaling": scaling, "branches": "embedding"}
+    (tmp_path / "x.f32").write_bytes(X.tobytes())
+    disk = RowFile(tmp_path / "x.f32", (len(X), GENES))
+    program = Program({**TINY, **params}, input_shape({**TINY, **params}, GENES), len(CLASSES))
+    expected = trainer(params, program=program).train_to(2)
+    monkeypatch.setattr("aio_tune.training.fold.PICTURES_KEPT", 0)
+    for x in (X, disk):
+        same(trainer(params, program=program, x=x).train_to(2), expected)
+
+
+def test_a_fold_keeps_no_second_copy_of_the_rows(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past ``PICTURES_KEPT`` never more than a piece, of whatever is asked for."""
+    most = 0
+
+    class Watched:
+        shape = X.shape
+
+        def __getitem__(self, rows: Any) -> Any:
+            nonlocal most
+            most = max(most, len(rows))
+            return X[rows]
+
+    monkeypatch.setattr("aio_tune.training.fold.PICTURES_KEPT", 0)
+    monkeypatch.setattr("aio_tune.expression.PIECE", 9)
+    monkeypatch.setattr("aio_tune.training.program.PREDICT_ROWS", 10)
+    trainer(program=program, x=Watched()).train_to(1)
+    assert most == 10
 
 
 def test_nothing_to_do(program: Program, straight: FoldReport) -> None:

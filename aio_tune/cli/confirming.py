@@ -186,7 +186,9 @@ def _open(folder: Path, spec: Any) -> tuple[Any, "TrainingRows"]:
     from aio_tune.search.rows import training_rows
 
     dataset = open_dataset(folder)
-    return dataset, training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
+    return dataset, training_rows(
+        dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget
+    )
 
 
 def _confirm_folder(home: "Home", name: str, state: "SearchState") -> "RunFolder":
@@ -206,7 +208,8 @@ def _baseline(rows: "TrainingRows", splits: "tuple[Folds, ...]", seed: int) -> d
     from aio_tune.evaluation import cross_validate_baseline
     from aio_tune.metrics import mean_sd as summarise
 
-    folds = [cross_validate_baseline(rows.expression, rows.labels, split, rows.task.classes, seed=seed)
+    expression = rows.expression()
+    folds = [cross_validate_baseline(expression, rows.labels, split, rows.task.classes, seed=seed)
              for split in splits]  # fmt: skip
     if len(folds) == 1:
         return summarise(folds[0])

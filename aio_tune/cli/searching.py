@@ -112,7 +112,7 @@ def search_and_register(
     dataset = open_dataset(data)
     check_name(home.run(name), resume)
     # Before anything is written: what cannot be searched leaves nothing behind.
-    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
+    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
     uri = store_uri(tracking_uri, home)
     if not quiet:
         say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
@@ -176,7 +176,7 @@ def compare_with_baselines(state: "SearchState", rows: "TrainingRows", path: Pat
 
     settings = state.started["settings"]
     if not path.exists():
-        shared = (rows.expression, rows.labels, rows.folds, rows.task.classes)
+        shared = (rows.expression(), rows.labels, rows.folds, rows.task.classes)
         content = {
             "majority class": summarise(cross_validate_majority(*shared)),
             "PCA + logistic regression": summarise(cross_validate_baseline(*shared, seed=settings["seed"])),

@@ -33,6 +33,7 @@ from aio_tune.dataset.manifest import (
 from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.dataset.replacing import check_target
 from aio_tune.dataset.shards import ROWS_PER_SHARD, profile_hashes
+from aio_tune.dataset.stored import StoredRows, forget_unused
 from aio_tune.dataset.writing import write_dataset
 
 __all__ = [
@@ -43,9 +44,11 @@ __all__ = [
     "GeneEntries",
     "Manifest",
     "ShardEntry",
+    "StoredRows",
     "TableOneEntry",
     "TaskEntry",
     "check_target",
+    "forget_unused",
     "open_dataset",
     "profile_hashes",
     "unchanged",

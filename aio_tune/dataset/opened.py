@@ -83,7 +83,7 @@ class AioDataset:
         import pandas as pd
 
         tasks = tuple(self.manifest.tasks)
-        frames = [read_samples(self.path, shard, tasks) for shard in self._shards(cohorts)]
+        frames = [read_samples(self.path, shard, tasks) for shard in self.shards(cohorts)]
         if not frames:
             return pd.DataFrame(columns=list(sample_columns(tasks)))
         return pd.concat(frames, ignore_index=True)
@@ -96,7 +96,7 @@ class AioDataset:
         Raises:
             DatasetError: a cohort is not in the dataset, or a shard cannot be read.
         """
-        shards = self._shards(cohorts)
+        shards = self.shards(cohorts)
         matrix = np.empty((sum(shard.rows for shard in shards), len(self.genes)), np.float32)
         start = 0
         for shard in shards:
@@ -113,7 +113,7 @@ class AioDataset:
         Raises:
             DatasetError: a cohort is not in the dataset, or none is asked for.
         """
-        paths = [str(self.path / shard.path) for shard in self._shards(cohorts)]
+        paths = [str(self.path / shard.path) for shard in self.shards(cohorts)]
         if not paths:
             raise DatasetError("Expected at least one cohort to stream. Received none.")
         import ray.data
@@ -138,7 +138,12 @@ class AioDataset:
             )
         return chosen
 
-    def _shards(self, cohorts: Sequence[str] | None) -> list[ShardEntry]:
+    def shards(self, cohorts: Sequence[str] | None = None) -> list[ShardEntry]:
+        """Shards in the order of the rows.
+
+        Raises:
+            DatasetError: a cohort is not in the dataset.
+        """
         chosen = self._chosen(cohorts)
         return [
             shard

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-"""Expression by gene, shape (n, genes)."""
+from aio_tune.expression import Floats, Matrix, Rows
 
 LEAST_BATCH = 10
 """Smallest target cohort of a transductive harmoniser, samples: the standard deviation of 10 normal values has itself
@@ -52,8 +51,11 @@ class Harmoniser(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, x_train: Floats) -> Self:
-        """Fit on the training rows, float32, finite, shape (n, genes) with n and genes at least 1, log2(TPM+1)."""
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        """Fit on the training rows, float32, finite, shape (n, genes) with n and genes at least 1, log2(TPM+1).
+
+        A single-sample member reads them in pieces.
+        """
 
     @abstractmethod
     def reference(self, x: Floats) -> Floats:

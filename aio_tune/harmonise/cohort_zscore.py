@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from aio_tune.harmonise.base import Floats, Harmoniser
+from aio_tune.expression import Floats, Matrix, Rows, as_rows, mean_and_sd
+from aio_tune.harmonise.base import Harmoniser
 
 SD_FLOOR = 0.05
 """Smallest standard deviation divided by, log2 units: hardly expressed genes must not be blown up to signal."""
@@ -29,9 +30,8 @@ class CohortZScore(Harmoniser):
     sd: Floats
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
-        mean = x_train.mean(axis=0, dtype=np.float64)
-        sd = x_train.std(axis=0, dtype=np.float64)
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        mean, sd = mean_and_sd(as_rows(x_train))
         return cls(mean.astype(np.float32), np.maximum(sd, SD_FLOOR).astype(np.float32))
 
     def reference(self, x: Floats) -> Floats:

@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.harmonise.base import Floats, Harmoniser
+from aio_tune.expression import Floats, Matrix, Rows, as_rows
+from aio_tune.harmonise.base import Harmoniser
 
 Doubles = npt.NDArray[np.float64]
 
@@ -47,10 +48,11 @@ class Combat(Harmoniser):
     sd: Doubles
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        x = as_rows(x_train).whole()
         # Of equal values the computed sd is not always 0, hence the comparison.
-        sd = np.where(_varies(x_train), x_train.std(axis=0, dtype=np.float64), 0.0)
-        return cls(x_train.mean(axis=0, dtype=np.float64), sd)
+        sd = np.where(_varies(x), x.std(axis=0, dtype=np.float64), 0.0)
+        return cls(x.mean(axis=0, dtype=np.float64), sd)
 
     def reference(self, x: Floats) -> Floats:
         return x

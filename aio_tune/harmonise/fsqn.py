@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from aio_tune.harmonise.base import Floats, Harmoniser, mean_ranks
+from aio_tune.expression import Floats, Matrix, Rows, as_rows
+from aio_tune.harmonise.base import Harmoniser, mean_ranks
 
 POINTS = 257
 """Largest number of quantiles kept per gene. All values of 3,000 samples x 16,384 genes would add 200 MB to every fold
@@ -34,8 +35,8 @@ class Fsqn(Harmoniser):
     quantiles: Floats
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
-        ordered = np.sort(x_train, axis=0)
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        ordered = np.sort(as_rows(x_train).whole(), axis=0)
         if len(ordered) <= POINTS:
             return cls(ordered)
         place = np.linspace(0, len(ordered) - 1, POINTS)

@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from aio_tune.harmonise.base import Floats, Harmoniser, mean_ranks
+from aio_tune.expression import Floats, Matrix, Rows, as_rows
+from aio_tune.harmonise.base import Harmoniser, mean_ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,10 @@ class Quantile(Harmoniser):
     distribution: Floats
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
-        return cls(np.sort(x_train, axis=1).mean(axis=0, dtype=np.float64).astype(np.float32))
+    def fit(cls, x_train: Matrix | Rows) -> Self:
+        rows = as_rows(x_train)
+        total = sum(np.sort(piece, axis=1).sum(axis=0, dtype=np.float64) for piece in rows.pieces())
+        return cls(np.asarray(total / len(rows), np.float32))
 
     def reference(self, x: Floats) -> Floats:
         normalised = np.empty(x.shape, dtype=np.float32)

@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from aio_tune.harmonise.base import Floats, Harmoniser, mean_ranks
+from aio_tune.expression import Floats, Matrix, Rows
+from aio_tune.harmonise.base import Harmoniser, mean_ranks
 
 TOP = 10.0
 """Rank of a sample's highest gene. With it ranks spread over samples about as log2(TPM+1) does, so that the smallest
@@ -25,7 +26,7 @@ class WithinSampleRank(Harmoniser):
     transductive: ClassVar[bool] = False
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
+    def fit(cls, x_train: Matrix | Rows) -> Self:
         return cls()
 
     def reference(self, x: Floats) -> Floats:

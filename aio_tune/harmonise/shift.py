@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import EvaluationError
+from aio_tune.expression import Floats
 from aio_tune.harmonise import HARMONISERS
-from aio_tune.harmonise.base import Floats
 
 LEAST_SPREAD = 1e-3
 """Standard deviation of gene means, over the genes, below which there is nothing to correlate: z-scores have mean 0."""

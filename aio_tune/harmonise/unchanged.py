@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from aio_tune.harmonise.base import Floats, Harmoniser
+from aio_tune.expression import Floats, Matrix, Rows
+from aio_tune.harmonise.base import Harmoniser
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +15,7 @@ class Unchanged(Harmoniser):
     transductive: ClassVar[bool] = False
 
     @classmethod
-    def fit(cls, x_train: Floats) -> Self:
+    def fit(cls, x_train: Matrix | Rows) -> Self:
         return cls()
 
     def reference(self, x: Floats) -> Floats:

@@ -12,8 +12,11 @@ inside registered models, where a layout is applied but never fitted.
 import re
 from pathlib import Path
 
+import numpy as np
+
 from aio_tune.errors import TrialError
-from aio_tune.layout.base import Genes, Layout, LayoutMaker, Shape
+from aio_tune.expression import Matrix, Rows, as_rows
+from aio_tune.layout.base import Layout, LayoutMaker, Shape
 from aio_tune.layout.cache import cached
 from aio_tune.layout.coexpression import Coexpression
 from aio_tune.layout.grids import Line, Shuffled, Sized, Square, Stacked
@@ -21,6 +24,10 @@ from aio_tune.layout.grids import Line, Shuffled, Sized, Square, Stacked
 LAYOUTS: dict[str, LayoutMaker] = {
     maker.name: maker for maker in (Square(), Stacked(), Line(), Coexpression(), Shuffled())
 }
+
+ROWS = 1024
+"""Most training rows that a layout is fitted on, drawn at random where there are more: by then the correlation of two
+genes is known to within 0.03, and what is fitted in memory stays small."""
 
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,2})")
 
@@ -54,12 +61,13 @@ def grid_shape(name: str, n_genes: int) -> Shape:
     return get_maker(name).shape(n_genes)
 
 
-def make_layout(name: str, x_train: Genes, seed: int, cache: Path | None = None) -> Layout:
+def make_layout(name: str, x_train: Matrix | Rows, seed: int, cache: Path | None = None) -> Layout:
     """Make the layout called ``name``.
 
     Args:
         name: as for ``get_maker``.
-        x_train: expression of the training rows, float32, shape (n, genes), genes in genomic order.
+        x_train: expression of the training rows, float32, shape (n, genes), genes in genomic order; not
+            read unless the layout is fitted, and then ``ROWS`` of them at most.
         seed: 0 or more. The same rows and seed give the same layout.
         cache: folder where layouts that are costly to fit are kept; None fits anew.
 
@@ -68,9 +76,10 @@ def make_layout(name: str, x_train: Genes, seed: int, cache: Path | None = None)
     """
     shape = grid_shape(name, x_train.shape[1])  # asked first: what cannot fit is refused before long work
     maker = get_maker(name)
-    if cache is None or not maker.fitted:
-        return maker.make(x_train, seed)
-    return cached(maker, shape, x_train, seed, cache)
+    if not maker.fitted:
+        return maker.make(np.empty((0, x_train.shape[1]), np.float32), seed)
+    drawn = as_rows(x_train).at_most(ROWS, seed).whole()
+    return maker.make(drawn, seed) if cache is None else cached(maker, shape, drawn, seed, cache)
 
 
 __all__ = ["LAYOUTS", "Layout", "LayoutMaker", "Shape", "get_maker", "grid_shape", "make_layout"]

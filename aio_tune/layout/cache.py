@@ -4,13 +4,12 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from aio_tune.layout.base import Genes, Layout, LayoutMaker, Shape
+from aio_tune.locks import locked
 
 
 def cached(maker: LayoutMaker, shape: Shape, x_train: Genes, seed: int, folder: Path) -> Layout:
@@ -31,7 +30,7 @@ def cached(maker: LayoutMaker, shape: Shape, x_train: Genes, seed: int, folder: 
     known = _read(path, maker.name, shape)
     if known is not None:
         return known
-    with _locked(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         known = _read(path, maker.name, shape)  # somebody else may have made it while we waited
         if known is not None:
             return known
@@ -67,13 +66,3 @@ def _write(path: Path, layout: Layout) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that dies with the process, however it dies. Its empty file stays: removing it would race."""
-    import fcntl  # late: POSIX only, and models are used elsewhere too
-
-    with path.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

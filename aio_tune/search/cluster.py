@@ -30,6 +30,29 @@ def concurrency(spec: SearchSpec, resources: Mapping[str, float]) -> int:
     return min(fits, spec.resources.max_concurrent_trials or fits)
 
 
+def smallest_object_store() -> int:
+    """Bytes of the smallest object store among the connected cluster's nodes."""
+    import ray
+
+    return int(min(node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"]))
+
+
+def forget_row_files() -> None:
+    """On every node of the connected cluster, remove the unpacked expression that nobody uses any more."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from aio_tune.dataset import forget_unused
+
+    task = ray.remote(forget_unused)
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            # A node that is lost, or too slow, keeps its file until the next search that needs one there.
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(task.options(num_cpus=0, scheduling_strategy=there).remote(wait=5.0), timeout=30)
+
+
 @contextlib.contextmanager
 def cluster(address: str) -> Iterator[None]:
     """A Ray for the length of the search: one of our own (``"local"``), or a cluster that is there."""

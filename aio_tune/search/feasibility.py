@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aio_tune.errors import TrialError
+from aio_tune.harmonise import HARMONISERS
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.search_space import SearchSpec
 from aio_tune.training import configuration, input_shape, split_params
@@ -17,10 +18,12 @@ class Feasibility:
         spec: the search space; its ``exclude`` and ``max_parameters`` are constraints.
         n_genes: of the dataset.
         n_classes: of the task.
+        in_memory: whether the training rows fit into the memory budget.
     """
 
-    def __init__(self, spec: SearchSpec, n_genes: int, n_classes: int) -> None:
+    def __init__(self, spec: SearchSpec, n_genes: int, n_classes: int, in_memory: bool = True) -> None:
         self._spec = spec
+        self._in_memory = in_memory
         self._n_genes = n_genes
         self._n_classes = n_classes
 
@@ -29,11 +32,16 @@ class Feasibility:
         if rule := self._spec.excluded(params):
             return f"excluded: {rule}"
         try:
-            network = split_params(params)[1]
+            training, network = split_params(params)
             shape = input_shape(params, self._n_genes)
             parameters = NETWORKS[DEFAULT_NETWORK].count_parameters(network, shape, self._n_classes)
         except TrialError as error:
             return str(error)
+        if not self._in_memory and HARMONISERS[training.harmoniser].transductive:
+            return (
+                f"harmoniser {training.harmoniser} needs all rows of a fold in memory, and they are over the memory "
+                "budget: raise resources.memory_budget, or use a single-sample harmoniser"
+            )
         limit = self._spec.max_parameters
         if limit is not None and parameters > limit:
             return f"a network of {parameters:,} parameters, more than max_parameters of {limit:,}"

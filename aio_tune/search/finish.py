@@ -8,6 +8,7 @@ import numpy.typing as npt
 from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
+from aio_tune.expression import as_rows, mean_and_sd
 from aio_tune.figures import aio_figure, confusion_figure, roc_figure
 from aio_tune.ledger import Ledger
 from aio_tune.metrics import confusion, roc_points
@@ -68,7 +69,7 @@ def save_ensemble(
         task=rows.task.name,
         classes=rows.task.classes,
         genes=dataset.genes,
-        gene_means=rows.expression.mean(axis=0, dtype=np.float64).astype(np.float32),
+        gene_means=mean_and_sd(as_rows(rows.expression()))[0].astype(np.float32),
         training_patients=hash_patients(rows.samples["patient_id"]),
         training_profiles=frozenset(rows.samples["profile_sha256"]),
         origin={"search": state.started["name"], "trial": best.number, "params": best.params, **_origin_tags(state)},
@@ -138,7 +139,7 @@ def _member(run: RunFolder, trial: int, fold: int) -> Member:
 def _example(rows: TrainingRows, dataset: AioDataset) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(rows.expression[:EXAMPLES], columns=list(dataset.genes))
+    return pd.DataFrame(rows.stored.only(np.arange(EXAMPLES)).read(), columns=list(dataset.genes))
 
 
 def _run_of(mirror: Mirror, trial: int) -> str:
@@ -194,4 +195,4 @@ def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure
     chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
     titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
     # As training rows, each by itself: the few shown are no cohort to a transductive harmoniser.
-    return aio_figure(preprocessor.transform_training(rows.expression[chosen]), titles)
+    return aio_figure(preprocessor.transform_training(rows.stored.only(chosen).read()), titles)

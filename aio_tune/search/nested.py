@@ -100,7 +100,7 @@ def _judge(
         )
     save_ensemble(run, searched, searched.best, inner, dataset)
     _prepare_backend()
-    unseen = np.ascontiguousarray(rows.expression[valid])
+    unseen = rows.stored.only(valid).read()
     probabilities = Ensemble.load(run.ensemble).predict_matrix(unseen).mean(axis=0)
     return evaluate_calls(rows.labels[valid].astype(np.int64), probabilities, rows.task.classes)
 

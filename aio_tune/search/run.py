@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from aio_tune.config import Home, RunFolder
-from aio_tune.dataset import AioDataset
+from aio_tune.dataset import AioDataset, StoredRows
 from aio_tune.errors import SearchError
 from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger, read_events, strict_json
-from aio_tune.search.cluster import cluster, concurrency
+from aio_tune.search.cluster import cluster, concurrency, forget_row_files, smallest_object_store
 from aio_tune.search.director import Director
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.rows import TrainingRows
@@ -21,7 +21,7 @@ from aio_tune.search.source import Source
 from aio_tune.search.state import SearchState
 from aio_tune.search.study import OptunaStudy
 from aio_tune.search_space import SearchSpec
-from aio_tune.trial import TrialContext
+from aio_tune.trial import SharedMatrix, TrialContext
 
 Event = Mapping[str, Any]
 
@@ -87,7 +87,7 @@ def run_search(
     run = run or home.run(name)
     check_name(run, resume)
     facts = started_facts(spec, dataset, rows, name)
-    source, feasibility = OptunaStudy(spec), Feasibility(spec, len(dataset.genes), rows.task.n_classes)
+    source, feasibility = OptunaStudy(spec), Feasibility(spec, len(dataset.genes), rows.task.n_classes, rows.in_memory)
     plan = Plan(spec, source, feasibility, rows, (rows.folds,))
     return run_plan(plan, facts, run, home, address, on_event)
 
@@ -219,6 +219,31 @@ def started_facts(spec: SearchSpec, dataset: AioDataset, rows: TrainingRows, nam
     }
 
 
+def _shared(rows: TrainingRows) -> SharedMatrix | StoredRows:
+    """The rows' expression where all trials find it.
+
+    Raises:
+        SearchError: it fits into the memory budget, but not into the object store of each node.
+        DatasetError: it cannot be read, or unpacked on this machine.
+    """
+    import ray
+
+    if not rows.in_memory:
+        rows.stored.open()  # before any worker does: what is wrong with the disk is told here
+        return rows.stored
+    room = smallest_object_store()
+    if rows.stored.nbytes > room:
+        gib = 2**30
+        raise SearchError(
+            f"Expected room for {rows.stored.nbytes / gib:.1f} GiB of expression in every node's object store. "
+            f"Received a node with {room / gib:.1f} GiB.",
+            f"Have it read from disk by --set resources.memory_budget={room / gib / 2:.1f}, or give Ray more "
+            "(--object-store-memory).",
+        )
+    # Read here and given away: the driver keeps no copy of its own beside the node's.
+    return SharedMatrix(ray.put(rows.stored.read()))
+
+
 def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) -> None:
     import ray
 
@@ -226,7 +251,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
 
     rows, spec = plan.rows, plan.spec
     context = TrialContext(
-        expression=ray.put(rows.expression),
+        expression=_shared(rows),
         labels=rows.labels,
         splits=tuple(tuple(zip(folds.train, folds.valid, strict=True)) for folds in plan.splits),
         classes=rows.task.classes,
@@ -241,5 +266,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
         gpus_per_fold=spec.resources.gpus_per_fold,
     )
     run_trials(director, context, concurrency(spec, ray.cluster_resources()), run.ray.resolve())
+    if not rows.in_memory:
+        forget_row_files()
     # Tune's own files serve nothing once the search is over, and hold pickles.
     shutil.rmtree(run.ray, ignore_errors=True)

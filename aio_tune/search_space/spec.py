@@ -48,6 +48,13 @@ class Resources(Model):
         default=0, ge=0, description="share of a GPU of one process, e.g. 0.25; with 0 it sees no GPU"
     )
 
+    memory_budget: RealNumber | None = Field(
+        default=None,
+        gt=0,
+        description="GiB that the training rows may take in a node's memory, once for all its processes; past it they "
+        "are read from the node's disk, with the same outcome; left out, a quarter of this machine's memory",
+    )
+
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:
         if self.gpus_per_fold > 1 and self.gpus_per_fold != int(self.gpus_per_fold):

@@ -13,11 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import RegistryError, TrialError
+from aio_tune.expression import Floats, Matrix, Rows, as_rows
 from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
 from aio_tune.training.program import Program, State
 from aio_tune.training.settings import configuration, input_shape
+
+PICTURES_KEPT = 32 * 2**20
+"""Bytes of pictures, of the training or the validation rows, that are drawn once per rung and kept; more are drawn
+batch by batch, which adds 0.1 to 5 % to the time of a step and keeps a worker from growing with the cohort."""
 
 STATE = "state.json"
 MODEL = "model.keras"
@@ -75,7 +80,7 @@ class FoldTrainer:
 
     Args:
         params: the configuration; names left out have their defaults.
-        x: expression, float32, shape (n, genes), log2(TPM+1); read, never written.
+        x: expression, float32, shape (n, genes), log2(TPM+1); read by rows, never written.
         y: class indices, int8, shape (n,).
         spec: the fold's rows.
         classes: class names.
@@ -93,7 +98,7 @@ class FoldTrainer:
     def __init__(
         self,
         params: Mapping[str, Any],
-        x: npt.NDArray[np.float32],
+        x: Matrix,
         y: npt.NDArray[np.int8],
         spec: FoldSpec,
         classes: Sequence[str],
@@ -141,7 +146,7 @@ class FoldTrainer:
     def preprocessor(self) -> Preprocessor:
         """Fitted on the training rows alone, when first needed: a restored fold has it from its checkpoint."""
         if self._preprocessor is None:
-            rows = self._x[self.spec.train]
+            rows = Rows(self._x, self.spec.train)
             settings = self._settings
             self._preprocessor = Preprocessor.fit(
                 settings.scaling, settings.layout, rows, self._seed, self._layout_cache, settings.harmoniser
@@ -155,13 +160,12 @@ class FoldTrainer:
             TrialError: the loss is not finite any more.
         """
         began = time.perf_counter()
-        # The validation rows are one batch, which is what a transductive harmoniser takes them for.
-        # Drawn for this rung only: pictures of all folds at once would be the largest thing in memory.
-        valid = self.preprocessor.transform(self._x[self.spec.valid])
+        valid = self._kept_if_small(self._validation())
         self.program.load(self._state)
         probabilities = None
         if self.epoch < epoch:
-            train = self.preprocessor.transform_training(self._x[self.spec.train])
+            training = Rows(self._x, self.spec.train).through(self.preprocessor.transform_training)
+            train = self._kept_if_small(training)
             while self.epoch < epoch:
                 probabilities = self._one_epoch(train, valid)
             self._state = self.program.unload()
@@ -177,7 +181,20 @@ class FoldTrainer:
             parameters=self.program.parameters,
         )
 
-    def _one_epoch(self, train: npt.NDArray[np.float32], valid: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _validation(self) -> Rows:
+        """Pictures of the validation rows."""
+        rows = Rows(self._x, self.spec.valid)
+        if HARMONISERS[self._settings.harmoniser].transductive:
+            # To such a member they are one batch, as a target cohort would be.
+            return as_rows(self.preprocessor.harmonise(rows.whole())).through(self.preprocessor.draw)
+        return rows.through(self.preprocessor.transform)
+
+    def _kept_if_small(self, pictures: Rows) -> Rows | Floats:
+        """Pictures of this rung, all drawn now or each when it is asked for."""
+        size = 4 * len(pictures) * math.prod(self.program.input_shape)
+        return pictures.whole() if size <= PICTURES_KEPT else pictures
+
+    def _one_epoch(self, train: Rows | Floats, valid: Rows | Floats) -> Floats:
         """Train one epoch; returns the validation rows' probabilities after it."""
         progress = self._progress
         labels = self._y[self.spec.train]

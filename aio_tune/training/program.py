@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.expression import Floats, Rows
 from aio_tune.models import build
 from aio_tune.training.settings import configuration, split_params
 
@@ -74,7 +75,7 @@ class Program:
 
     def train_epoch(
         self,
-        images: npt.NDArray[np.float32],
+        images: Rows | Floats,
         targets: npt.NDArray[np.float32],
         weights: npt.NDArray[np.float32],
         order: npt.NDArray[np.intp],
@@ -86,7 +87,7 @@ class Program:
         program, which takes seconds and memory that TensorFlow never gives back.
 
         Args:
-            images: shape (n, *input_shape).
+            images: shape (n, *input_shape), read batch by batch.
             targets: one-hot classes, shape (n, n_classes).
             weights: of each row in the loss, shape (n,).
             order: row indices.
@@ -105,7 +106,7 @@ class Program:
                 break
         return total / batches
 
-    def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def predict(self, images: Rows | Floats) -> npt.NDArray[np.float32]:
         """Probabilities, float32, shape (n, n_classes)."""
         parts = [
             np.asarray(self._model.predict_on_batch(images[start : start + PREDICT_ROWS]), dtype=np.float32)

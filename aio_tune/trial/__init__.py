@@ -12,7 +12,7 @@ one rung of its folds, not the trial, and the workers stay for the next trial, w
 """
 
 from aio_tune.trial.climb import TrialRun
-from aio_tune.trial.facts import Assignment, RungReport, Split, TrialContext
+from aio_tune.trial.facts import Assignment, RungReport, SharedMatrix, Split, TrialContext
 from aio_tune.trial.files import drop_checkpoints, fold_folder, trial_folder
 from aio_tune.trial.pool import TRIES, WorkerPool, gist
 from aio_tune.trial.worker import FoldWorker
@@ -22,6 +22,7 @@ __all__ = [
     "Assignment",
     "FoldWorker",
     "RungReport",
+    "SharedMatrix",
     "Split",
     "TrialContext",
     "TrialRun",

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.dataset import StoredRows
+from aio_tune.expression import Floats, Matrix
+
 if TYPE_CHECKING:
     import ray
 
@@ -67,11 +70,29 @@ class RungReport:
 
 
 @dataclass(frozen=True)
+class SharedMatrix:
+    """Expression in Ray's object store: one copy per node, which its processes read without one of their own.
+
+    Attributes:
+        reference: to float32, shape (n, genes).
+    """
+
+    reference: "ray.ObjectRef[Floats]"
+
+    def open(self) -> Matrix:
+        """It, read-only."""
+        import ray
+
+        matrix: Floats = ray.get(self.reference)
+        return matrix
+
+
+@dataclass(frozen=True)
 class TrialContext:
     """What all trials of a search share; small, but for the references to what lies in Ray's object store.
 
     Attributes:
-        expression: reference to float32 (n, genes), log2(TPM+1): one read-only copy per node.
+        expression: float32 (n, genes), log2(TPM+1), held once per node: in memory, or on its disk.
         labels: int8 class indices, shape (n,).
         splits: K pairs (training rows, validation rows) for each way of splitting the patients; a search has one,
             a confirmation has one for each run.
@@ -87,7 +108,7 @@ class TrialContext:
         gpus_per_fold: share of a GPU of one worker; 0 hides the GPUs from it.
     """
 
-    expression: "ray.ObjectRef[npt.NDArray[np.float32]]"
+    expression: SharedMatrix | StoredRows
     labels: npt.NDArray[np.int8]
     splits: tuple[Split, ...]
     classes: tuple[str, ...]

@@ -7,9 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from aio_tune.errors import TrialError
 from aio_tune.trial.facts import Assignment, TrialContext
 from aio_tune.trial.files import CHECKPOINT, fold_folder
@@ -31,8 +28,6 @@ class FoldWorker:
     """
 
     def __init__(self, context: TrialContext) -> None:
-        import ray
-
         from aio_tune.training import configure_backend
 
         if not context.gpus_per_fold:
@@ -40,7 +35,7 @@ class FoldWorker:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         configure_backend(context.cpus_per_fold, context.gpus_per_fold, context.deterministic)
         self._context = context
-        self._expression: npt.NDArray[np.float32] = ray.get(context.expression)
+        self._expression = context.expression.open()
         self._trial = -1
         self._trainers: dict[int, Any] = {}
         self._wear = _Wear()

@@ -9,6 +9,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from aio_tune.errors import EvaluationError
 from aio_tune.evaluation import cross_validate_baseline, cross_validate_majority, fit_baseline, majority
+from aio_tune.expression import Rows, as_rows
 from aio_tune.folds import make_folds
 from aio_tune.metrics import mean_sd
 
@@ -49,6 +50,19 @@ def test_small_inputs_are_the_pipeline_to_the_digit():
     oracle = LogisticRegression(max_iter=1000).fit(scores.transform(x[:30]) / first, y[:30])
     expected = oracle.predict_proba(scores.transform(x[30:]) / first)
     assert baseline.predict(x[30:]) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("n", "n_classes"), [(120, 2), (700, 3)])
+def test_rows_read_in_pieces_give_nearly_the_same(n, n_classes):
+    x, y, folds = data(n_classes, n=n)
+    at_once = cross_validate_baseline(x, y, folds, CLASSES[n_classes], seed=0)
+    in_pieces = cross_validate_baseline(as_rows(x), y, folds, CLASSES[n_classes], seed=0)
+    assert mean_sd(in_pieces)["auc"][0] == pytest.approx(mean_sd(at_once)["auc"][0], abs=0.02)
+    train = folds.train[0]
+    one, other = (fit_baseline(rows, y[train], CLASSES[n_classes], seed=0) for rows in (x[train], Rows(x, train)))
+    assert np.corrcoef(one.predict(x).ravel(), other.predict(as_rows(x)).ravel())[0, 1] > 0.95
+    with pytest.raises(EvaluationError, match="genes that vary"):
+        fit_baseline(as_rows(np.ones_like(x)), y, CLASSES[n_classes], seed=0)
 
 
 def test_validation_rows_change_nothing_in_the_fit():

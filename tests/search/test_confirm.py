@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from aio_tune.config import Home
+from aio_tune.dataset import StoredRows, write_dataset
 from aio_tune.errors import SearchError
 from aio_tune.folds import make_folds
 from aio_tune.ledger import Ledger
@@ -17,19 +18,21 @@ from aio_tune.search.rows import TrainingRows
 from aio_tune.search_space import load_space
 from aio_tune.tasks import get_task
 from aio_tune.training import configuration
+from tests.test_dataset import assembly, cohort
 
 PARAMS = {"branches": "both", "learning_rate": 1e-3, "epsilon": 1e-7, "embedding_l2": 0.1, "kernel_size": 3, "depth": 2}
 
 
 @pytest.fixture
-def rows() -> TrainingRows:
+def rows(tmp_path: Path) -> TrainingRows:
     random = np.random.default_rng(0)
     labels = (np.arange(40) % 2).astype(np.int8)
     patients = [f"P{i // 2}" for i in range(40)]
     samples = pd.DataFrame({"patient_id": patients, "sample_id": [f"S{i}" for i in range(40)]})
-    expression = random.normal(size=(40, 8)).astype(np.float32)
     folds = make_folds(labels, patients, 4, seed=0)
-    return TrainingRows(get_task("ki67"), samples, labels, expression, folds)
+    dataset = write_dataset(assembly(cohort("Ours", 60)), tmp_path / "data")
+    stored = StoredRows.of(dataset, np.sort(random.permutation(60)[:40]))
+    return TrainingRows(get_task("ki67"), samples, labels, stored, folds)
 
 
 def test_runs_vary_slightly_and_always_in_the_same_way() -> None:
@@ -71,7 +74,7 @@ def test_a_search_within_an_outer_fold_has_none_of_its_patients(rows: TrainingRo
     for train, valid in zip(outer.train, outer.valid, strict=True):
         inner = rows.only(train, 0)
         assert not set(inner.patients) & set(rows.patients[valid])
-        assert np.array_equal(inner.expression, rows.expression[train])
+        assert np.array_equal(inner.expression(), rows.expression()[train])
         assert np.array_equal(inner.labels, rows.labels[train])
         assert inner.folds.k == rows.folds.k
         assert sum(len(fold) for fold in inner.folds.valid) == len(train)

@@ -29,7 +29,7 @@ from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.leaderboard import leaderboard, read_state
 from aio_tune.search.study import OptunaStudy
 from aio_tune.search_space import load_space
-from aio_tune.trial import TRIES, Assignment, RungReport, TrialContext, TrialRun, WorkerPool
+from aio_tune.trial import TRIES, Assignment, RungReport, SharedMatrix, TrialContext, TrialRun, WorkerPool
 from aio_tune.trial.worker import WARM_UP
 
 # Every search starts TensorFlow at least once: 6 to 16 s on a machine of two cores, and more on a busy one.
@@ -423,7 +423,7 @@ def context_of(folder: Path, **changes: Any) -> TrialContext:
     halves = tuple((rows[rows % 2 != fold], rows[rows % 2 == fold]) for fold in (0, 1))
     return TrialContext(
         **{
-            "expression": ray.put(expression),
+            "expression": SharedMatrix(ray.put(expression)),
             "labels": (rows // 2 % 2).astype(np.int8),
             "splits": (halves,),
             "classes": ("negative", "positive"),
