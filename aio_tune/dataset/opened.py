@@ -91,7 +91,7 @@ class AioDataset:
     def matrix(self, cohorts: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
         """Expression as log2(TPM+1), shape (n_samples, n_genes), C-contiguous, rows as in ``samples``.
 
-        Takes 4 bytes per value, 64 KiB per sample at 16,384 genes, and one shard more while it is read.
+        Takes 4 bytes per value, 64 KiB per sample at 16,384 genes, and hardly more.
 
         Raises:
             DatasetError: a cohort is not in the dataset, or a shard cannot be read.

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.dataset.opened import AioDataset
-from aio_tune.dataset.shards import read_expression
+from aio_tune.dataset.shards import expression_pieces
 from aio_tune.errors import DatasetError
 from aio_tune.expression import Floats, Matrix, RowFile, Rows
 from aio_tune.locks import locked
@@ -64,14 +64,14 @@ class StoredRows:
         return StoredRows(self.dataset, self.unpacked, self.at[at])
 
     def read(self) -> Floats:
-        """Read them into memory; float32, shape (n, genes). Takes their memory, and that of one shard.
+        """Read them into memory; float32, shape (n, genes). Takes their memory and hardly more.
 
         Raises:
             DatasetError: a shard cannot be read.
         """
         rows = self.unpacked[self.at]
         out = np.empty(self.shape, np.float32)
-        for first, values in _shards_with(self.dataset, rows):
+        for first, values in _pieces_with(self.dataset, rows):
             mine = np.flatnonzero((rows >= first) & (rows < first + len(values)))
             out[mine] = values[rows[mine] - first]
         return out
@@ -85,14 +85,13 @@ class StoredRows:
         return Rows(_row_file(self.dataset, self.unpacked), self.at)
 
 
-def _shards_with(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, Floats]]:
-    """The shards that hold any of the rows: number of the first row of each, and its expression."""
+def _pieces_with(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, Floats]]:
+    """Of the shards that hold any of the rows, all pieces: number of the first row of each, and its expression."""
     first = 0
     for shard in dataset.shards():
         if ((rows >= first) & (rows < first + shard.rows)).any():
-            values = np.empty((shard.rows, len(dataset.genes)), np.float32)
-            read_expression(dataset.path, shard, values)
-            yield first, values
+            for start, values in expression_pieces(dataset.path, shard, len(dataset.genes)):
+                yield first + start, values
         first += shard.rows
 
 
@@ -118,7 +117,7 @@ def _unpack(dataset: AioDataset, rows: npt.NDArray[np.int64], path: Path) -> Non
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as file:
-            for first, values in _shards_with(dataset, rows):
+            for first, values in _pieces_with(dataset, rows):
                 for row in rows[(rows >= first) & (rows < first + len(values))]:
                     file.write(values[row - first].data)
         partial.replace(path)

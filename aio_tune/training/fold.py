@@ -20,7 +20,7 @@ from aio_tune.preprocess import Preprocessor
 from aio_tune.training.program import Program, State
 from aio_tune.training.settings import configuration, input_shape
 
-PICTURES_KEPT = 32 * 2**20
+PICTURES_KEPT = 16 * 2**20
 """Bytes of pictures, of the training or the validation rows, that are drawn once per rung and kept; more are drawn
 batch by batch, which adds 0.1 to 5 % to the time of a step and keeps a worker from growing with the cohort."""
 

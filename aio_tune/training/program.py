@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 State = list[npt.NDArray[Any]]
 PREDICT_ROWS = 256
+PREDICT_BYTES = 4 * 2**20
+"""Pictures predicted at once: fewer rows where pictures are large, so that a worker needs little memory for it."""
 
 
 class Program:
@@ -108,9 +110,10 @@ class Program:
 
     def predict(self, images: Rows | Floats) -> npt.NDArray[np.float32]:
         """Probabilities, float32, shape (n, n_classes)."""
+        step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
         parts = [
-            np.asarray(self._model.predict_on_batch(images[start : start + PREDICT_ROWS]), dtype=np.float32)
-            for start in range(0, len(images), PREDICT_ROWS)
+            np.asarray(self._model.predict_on_batch(images[start : start + step]), dtype=np.float32)
+            for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
 

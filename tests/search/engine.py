@@ -17,7 +17,8 @@ from aio_tune.search_space import load_space
 def main(space: str, data: str, home: str, name: str, address: str, *more: str) -> None:
     """Run the search to its end."""
     spec, dataset = load_space(Path(space)), open_dataset(Path(data))
-    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed)
+    budget = spec.resources.memory_budget
+    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, budget)
     run_search(spec, dataset, rows, Home(Path(home)), name, address=address, resume="--resume" in more)
 
 
