@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.base import Cohort
+from aio_tune.cohorts.clinical import plural
+from aio_tune.cohorts.omics import OmicsUnit, common_units, measured_columns
 from aio_tune.cohorts.positions import GenePositions
 from aio_tune.cohorts.progress import tell
 from aio_tune.cohorts.units import Unit, to_common, to_linear
@@ -52,6 +54,15 @@ class Assembly:
     genes: GeneTable
     dropped: dict[str, int]
 
+    @property
+    def kinds(self) -> dict[str, OmicsUnit]:
+        """Every kind beside expression that any of the cohorts has, in order of appearance, and its unit.
+
+        Raises:
+            CohortError: two cohorts have a kind in different units.
+        """
+        return common_units((cohort.name, cohort.omics) for cohort in self.cohorts)
+
 
 def assemble(
     cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int | None = None, *, in_place: bool = False
@@ -69,12 +80,13 @@ def assemble(
             the cohorts given are of no use afterwards.
 
     Raises:
-        CohortError: no cohort, two of one name, no gene in common, none with a position, none asked for, or a sample
-            without any expression.
+        CohortError: no cohort, two of one name, no gene in common, none with a position, none asked for, a sample
+            without any expression, or a kind of omics in different units.
     """
     names = [cohort.name for cohort in cohorts]
     if not cohorts or len(set(names)) < len(names):
         raise CohortError(f"Expected cohorts of different names. Received {', '.join(names) or 'none'}.")
+    common_units((cohort.name, cohort.omics) for cohort in cohorts)
     shared = set(cohorts[0].genes).intersection(*(cohort.genes for cohort in cohorts[1:]))
     everywhere = set().union(*(cohort.genes for cohort in cohorts))
     if not shared:
@@ -136,4 +148,16 @@ def _on_common_scale(cohort: Cohort, genes: tuple[str, ...], in_place: bool) -> 
         values[start : start + len(chunk)] = chunk
         start += len(chunk)
         tell(f"converting {cohort.name}", start, n_samples)
-    return replace(cohort, expression=values, genes=genes, unit=Unit.LOG2_TPM_1)
+    scaled = replace(cohort, expression=values, genes=genes, unit=Unit.LOG2_TPM_1)
+    return _with_genes_of_omics(scaled, cohort, take)
+
+
+def _with_genes_of_omics(scaled: Cohort, cohort: Cohort, take: npt.NDArray[np.intp]) -> Cohort:
+    """The cohort with the chosen genes of its further kinds, and a note of those that a kind lacks."""
+    omics = {kind: one.select_genes(take) for kind, one in cohort.omics.items()}
+    notes = []
+    for kind, one in omics.items():
+        lacking = int((~measured_columns(one.values)).sum())
+        if lacking:
+            notes.append(f"{cohort.name}: {plural(lacking, 'gene')} of {len(take):,} without {kind}.")
+    return replace(scaled, omics=omics, notes=(*cohort.notes, *notes))

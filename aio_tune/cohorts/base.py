@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from aio_tune.cohorts.omics import Omics
 from aio_tune.cohorts.units import Unit
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Expression and clinical data of the subjects of one cohort.
+    """Expression, clinical data and further kinds of omics of the subjects of one cohort.
 
     Attributes:
         name: e.g. ``"GSE96058"``.
@@ -28,6 +29,7 @@ class Cohort:
         sources: file name -> sha256 of every file read.
         notes: what a user must be told (counts of titles without profile, replicates dropped, labels left out).
         simulated: True when the files say that they were simulated.
+        omics: further kinds by name, e.g. ``"methylation"``, each of the same samples and genes as ``expression``.
     """
 
     name: str
@@ -39,12 +41,14 @@ class Cohort:
     sources: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    omics: dict[str, Omics] = field(default_factory=dict)
 
     def select_genes(self, genes: tuple[str, ...]) -> "Cohort":
         """The same cohort with these genes only, in this order."""
         column = {gene: i for i, gene in enumerate(self.genes)}
-        take = [column[gene] for gene in genes]
-        return replace(self, expression=np.ascontiguousarray(self.expression[:, take]), genes=genes)
+        take = np.asarray([column[gene] for gene in genes], dtype=np.intp)
+        omics = {kind: one.select_genes(take) for kind, one in self.omics.items()}
+        return replace(self, expression=np.ascontiguousarray(self.expression[:, take]), genes=genes, omics=omics)
 
 
 class CohortFormat(ABC):

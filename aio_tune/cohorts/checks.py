@@ -4,6 +4,7 @@ import numpy as np
 
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.clinical import CLINICAL_COLUMNS
+from aio_tune.cohorts.omics import check_kind_name, check_values, first_gap
 from aio_tune.errors import CohortError
 from aio_tune.tasks import TASKS
 
@@ -15,6 +16,7 @@ def check_cohort(cohort: Cohort) -> None:
         CohortError: the first promise that is broken.
     """
     _check_expression(cohort)
+    _check_omics(cohort)
     for name, table in (("clinical", cohort.clinical), ("subjects", cohort.subjects)):
         _require(
             cohort, tuple(table.columns) == CLINICAL_COLUMNS, f"the columns {CLINICAL_COLUMNS} in {name}", list(table)
@@ -44,6 +46,21 @@ def _check_expression(cohort: Cohort) -> None:
     _require(cohort, all(bool(np.isfinite(row).all()) for row in x), "finite expression values", "NaN or infinity")
     _require(cohort, len(set(cohort.genes)) == len(cohort.genes), "each gene once", "a gene more than once")
     _require(cohort, "" not in cohort.genes, "a symbol for every gene", "an empty one")
+
+
+def _check_omics(cohort: Cohort) -> None:
+    shape = cohort.expression.shape
+    for kind, one in cohort.omics.items():
+        check_kind_name(kind, f"cohort {cohort.name}")
+        x = one.values
+        _require(cohort, x.shape == shape, f"{kind} of shape {shape} (samples, genes)", x.shape)
+        _require(cohort, x.dtype == np.float32, f"{kind} of type float32", x.dtype)
+        check_values(x, one.unit, f"{kind} of cohort {cohort.name}")
+        gap = first_gap(x)
+        if gap is not None:
+            sample, gene = cohort.clinical.index[gap[0]], cohort.genes[gap[1]]
+            received = f"NaN for sample {sample!r}, gene {gene!r} alone"
+            _require(cohort, False, f"{kind} to be missing for whole samples or whole genes only", received)
 
 
 def _require(cohort: Cohort, fulfilled: bool, expected: str, received: object) -> None:

@@ -7,6 +7,7 @@ from aio_tune.cohorts.gse81538 import GSE81538
 from aio_tune.cohorts.gse96058 import GSE96058
 from aio_tune.cohorts.gse163882 import GSE163882
 from aio_tune.cohorts.h5ad import AnnDataFile
+from aio_tune.cohorts.omics_files import attach_omics
 from aio_tune.cohorts.table import GenericTable
 from aio_tune.errors import CohortError
 
@@ -20,7 +21,7 @@ FORMATS: tuple[CohortFormat, ...] = (
 
 
 def read_folder(folder: Path) -> list[Cohort]:
-    """Every cohort that the folder holds, in the order of `FORMATS`.
+    """Every cohort that the folder holds, in the order of `FORMATS`, with the further omics of its ``omics.yaml``.
 
     Raises:
         CohortError: there is no such folder, no known cohort in it, or a cohort that cannot be read honestly.
@@ -34,4 +35,4 @@ def read_folder(folder: Path) -> list[Cohort]:
             f"Expected the files of a known cohort ({names}) in {folder}. Received none.",
             "Keep GEO's file names, or describe a table of your own in a cohort.yaml beside it.",
         )
-    return [cohort for known in claimed for cohort in known.read(folder)]
+    return attach_omics(folder, [cohort for known in claimed for cohort in known.read(folder)])

@@ -84,8 +84,8 @@ class GenericTable(CohortFormat):
 
     def read(self, folder: Path) -> list[Cohort]:
         described = read_description(folder / DESCRIPTION, _Description)
-        expression_file = _inside(folder, described.expression.file)
-        clinical_file = _inside(folder, described.clinical.file)
+        expression_file = inside(folder, described.expression.file, DESCRIPTION)
+        clinical_file = inside(folder, described.clinical.file, DESCRIPTION)
         unit = described.expression.unit
 
         columns, records = _read_records(clinical_file)
@@ -94,7 +94,7 @@ class GenericTable(CohortFormat):
             wrong = next(name for i, name in enumerate(samples) if name in samples[:i] or not name)
             raise CohortError(f"Expected each sample once, and named, in {clinical_file.name}. Received {wrong!r}.")
 
-        table = _read_expression(expression_file, described.expression.genes_in)
+        table = read_expression(expression_file, described.expression.genes_in)
         where = f"{expression_file.name} and {clinical_file.name}"
         _, notes = match_profiles(table.columns, samples, where)
         check_unit(table.values, unit, expression_file.name)
@@ -141,11 +141,15 @@ class GenericTable(CohortFormat):
         return [cohort]
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The file of this name in the folder."""
+def inside(folder: Path, name: str, description: str) -> Path:
+    """The file of this name in the folder, named in a description.
+
+    Raises:
+        CohortError: there is none, or the name leads out of the folder.
+    """
     path = folder / name
     if Path(name).name != name or not path.is_file():
-        raise CohortError(f"Expected the file {name!r}, named in {DESCRIPTION}, in {folder}. Received none.")
+        raise CohortError(f"Expected the file {name!r}, named in {description}, in {folder}. Received none.")
     return path
 
 
@@ -198,8 +202,12 @@ def _read_records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, [dict(zip(columns, row, strict=True)) for row in rows[1:]]
 
 
-def _read_expression(path: Path, genes_in: str) -> TextTable:
-    """The table with samples as its columns, whichever way the file lies."""
+def read_expression(path: Path, genes_in: str) -> TextTable:
+    """A table with samples as its columns, whichever way the file lies; CSV, TSV (plain or gzip) or Parquet.
+
+    Raises:
+        CohortError: it cannot be read as one, or a sample stands in it twice.
+    """
     table = _read_parquet(path) if path.suffix == ".parquet" else read_text_table(path)
     if genes_in == "rows":
         return table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.cohorts.table import _read_expression as read_expression
+from aio_tune.cohorts.table import read_expression
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit, sum_duplicates, to_common
 from aio_tune.errors import CohortError, EvaluationError
