@@ -245,11 +245,13 @@ def test_a_missing_folder_or_manifest_is_named(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "hint"), [(2, "later release"), (0, "Prepare"), (True, "Prepare"), ("1", "Prepare"), (None, "Prepare")]
+    ("version", "hint"), [(3, "later release"), (0, "Prepare"), (True, "Prepare"), ("1", "Prepare"), (None, "Prepare")]
 )
 def test_an_unknown_format_version_is_named_before_anything_else_is_looked_at(made, version, hint):
     edit_manifest(made.path, lambda content: content.update(format_version=version, genes="elsewhere"))
-    with pytest.raises(DatasetError, match=rf"Expected format version 1 in .*\. Received {version!r}") as caught:
+    with pytest.raises(
+        DatasetError, match=rf"Expected format version 2 or before in .*\. Received {version!r}"
+    ) as caught:
         open_dataset(made.path)
     one_line(caught.value)
     assert hint in caught.value.hint

@@ -226,7 +226,7 @@ def _swap_genes(file: h5py.File) -> None:
 
 
 def _later_version(file: h5py.File) -> None:
-    write_elem(file, "uns/aio_tune/format_version", 2)
+    write_elem(file, "uns/aio_tune/format_version", 3)
 
 
 def _other_unit(file: h5py.File) -> None:
@@ -258,7 +258,7 @@ def _another_programs_key(file: h5py.File) -> None:
     [
         (_change_values, "genes or values were changed since"),
         (_swap_genes, "genes or values were changed since"),
-        (_later_version, "Expected format version 1 in uns['aio_tune'] of all.h5ad. Received 2."),
+        (_later_version, "Expected format version 2 or before in uns['aio_tune'] of all.h5ad. Received 3."),
         (_other_unit, "Received 'TPM'"),
         (_no_provenance, "Received at cohorts: Field required"),
         (_other_cohort, "Received 'renamed'"),

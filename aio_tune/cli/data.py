@@ -17,14 +17,17 @@ def simulate(
     samples: Annotated[int, typer.Option(help="Patients of the first cohort; the others have fewer.", min=60)] = 300,
     genes: Annotated[int, typer.Option(help="Genes.", min=64)] = 1024,
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    omics: Annotated[
+        list[str] | None, typer.Option(help="Another kind of omics: methylation or copy_number. May be repeated.")
+    ] = None,
 ) -> None:
     """Write GEO-format files of three simulated cohorts.
 
-    Example: aio-tune simulate sim --samples 300 --genes 1024
+    Example: aio-tune simulate sim --samples 300 --genes 1024 --omics methylation
     """
     from aio_tune.cohorts import simulate as write_simulation
 
-    write_simulation(directory, samples=samples, genes=genes, seed=seed)
+    write_simulation(directory, samples=samples, genes=genes, seed=seed, omics=omics or ())
     say(f"Simulated cohorts GSE96058, GSE81538 and GSE163882 are in {directory} (no real patient is in them).")
     say(f"Next: {command_line('aio-tune', 'prepare', directory, '--out', 'dataset')}")
 
@@ -93,7 +96,14 @@ def describe(
 
     dataset = open_dataset(dataset_path, verify=verify)
     if as_json:
-        say_json({"table_one": _table_one(dataset), "genes": len(dataset.genes), "correlation": _correlation(dataset)})
+        say_json(
+            {
+                "table_one": _table_one(dataset),
+                "genes": len(dataset.genes),
+                "correlation": _correlation(dataset),
+                "kinds": {kind.name: {"unit": kind.unit.value, **kind.profiles} for kind in dataset.manifest.kinds},
+            }
+        )
     else:
         _print_description(dataset)
     if images:
@@ -124,6 +134,9 @@ def _print_description(dataset: "AioDataset") -> None:
     say(f"Genes: {len(dataset.genes):,}, {dataset.genes[0]} to {dataset.genes[-1]} in genomic order; {manifest.unit}.")
     for reason, count in manifest.dropped.items():
         say(f"  left out, {reason}: {count:,}")
+    for kind in manifest.kinds:
+        having = [f"{cohort.name} {kind.profiles[cohort.name]:,} of {cohort.samples:,}" for cohort in cohorts]
+        say(f"Profiles with {kind.name} ({kind.unit.value}): {', '.join(having)}.")
     for pair, value in _correlation(dataset).items():
         say(f"Pearson R of gene means, {pair}: {value:.3f}")
     for note in notes_of(dataset):
@@ -141,19 +154,29 @@ def _correlation(dataset: "AioDataset") -> dict[str, float]:
 
     import numpy as np
 
-    means = {name: dataset.matrix((name,)).mean(axis=0, dtype=np.float64) for name in dataset.cohort_names}
+    from aio_tune.cohorts import EXPRESSION
+
+    means = {
+        name: dataset.matrix((name,), kinds=(EXPRESSION,)).mean(axis=0, dtype=np.float64)
+        for name in dataset.cohort_names
+    }
     return {f"{a} to {b}": float(np.corrcoef(means[a], means[b])[0, 1]) for a, b in combinations(means, 2)}
 
 
 def draw_images(dataset: "AioDataset", folder: Path, per_class: int = 2) -> list[Path]:
-    """Draw the AIOs of some patients of each class of each task, min-max scaled as in the paper; returns the files."""
+    """Draw the expression of some patients of each class of each task, min-max scaled as in the paper.
+
+    Returns:
+        The files made.
+    """
+    from aio_tune.cohorts import EXPRESSION
     from aio_tune.figures import aio_figure, save_png
     from aio_tune.preprocess import Preprocessor
     from aio_tune.tasks import TASKS
 
     folder.mkdir(parents=True, exist_ok=True)
     first = (dataset.cohort_names[0],)
-    samples, matrix = dataset.samples(first), dataset.matrix(first)
+    samples, matrix = dataset.samples(first), dataset.matrix(first, kinds=(EXPRESSION,))
     preprocessor = Preprocessor.fit("minmax", "square", matrix, seed=0)
     paths = []
     for task in TASKS.values():

@@ -1,6 +1,6 @@
 """The last step of every reader: profiles and clinical rows become a checked `Cohort`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.checks import check_cohort
 from aio_tune.cohorts.clinical import plural
+from aio_tune.cohorts.omics import Omics
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, sum_duplicates
 
@@ -23,6 +24,7 @@ def build_cohort(
     sources: dict[str, str],
     folder: Path,
     symbols: Sequence[str | None] | None = None,
+    omics: Mapping[str, Omics] | None = None,
 ) -> Cohort:
     """A cohort of the subjects that have a profile, with one column per gene symbol.
 
@@ -35,6 +37,7 @@ def build_cohort(
         sources: file name -> sha256.
         folder: where the files lie; a ``simulation.json`` in it marks the cohort as simulated.
         symbols: gene symbol of each row of the file, None where it has none; by default the rows' names.
+        omics: further kinds of the profiled subjects and of the genes with a symbol, in their order; symbols differ.
 
     Raises:
         CohortError: the result breaks a promise of `Cohort`.
@@ -66,6 +69,7 @@ def build_cohort(
         sources=dict(sources),
         notes=(*notes, *more),
         simulated=(folder / "simulation.json").is_file(),
+        omics=dict(omics or {}),
     )
     check_cohort(cohort)
     return cohort

@@ -8,7 +8,11 @@ The file is plain AnnData (``aio_tune.dataset.h5ad`` writes it)::
     uns   aio_tune: format, format_version, unit, fingerprint (of the dataset), provenance (the manifest without genes
           and shards, as JSON)
 
-The promise, as for datasets: every later version reads every v1 file; ``tests/golden/export_v1`` holds one.
+A dataset with further kinds of omics gives format version 2, with one layer per kind, NaN where it was not measured,
+and in obs one column ``omics_<kind>_sha256`` of each sample's values in it, empty where all are missing.
+
+The promise, as for datasets: every later version reads every v1 and v2 file; ``tests/golden/export_v1`` and
+``export_v2`` hold one each.
 """
 
 import hashlib
@@ -16,16 +20,17 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aio_tune.cohorts.clinical import plural
 from aio_tune.cohorts.h5ad_file import H5adFile
+from aio_tune.cohorts.omics import KIND_PATTERN, OmicsUnit
 from aio_tune.cohorts.units import Unit
 from aio_tune.errors import CohortError
 
 KEY: Final = "aio_tune"
 FORMAT: Final = "aio-dataset-h5ad"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 UNIT: Final = Unit.LOG2_TPM_1
 
 
@@ -43,10 +48,18 @@ class CohortFacts(_Facts):
     notes: tuple[str, ...]
 
 
+class KindFacts(_Facts):
+    """A kind of omics beside expression."""
+
+    name: str = Field(pattern=KIND_PATTERN)
+    unit: OmicsUnit
+
+
 class Provenance(_Facts):
-    """What the dataset's manifest said of all cohorts, in their order."""
+    """What the dataset's manifest said of all cohorts, and of further kinds of omics, in their order."""
 
     cohorts: tuple[CohortFacts, ...]
+    kinds: tuple[KindFacts, ...] = ()
 
     def in_order(self, names: list[str], where: str) -> list[str]:
         """The names, in the order of the dataset.
@@ -94,9 +107,9 @@ def read_provenance(file: H5adFile) -> Provenance | None:
         return None
     where = f"uns[{KEY!r}] of {file.path.name}"
     version = said.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in range(1, FORMAT_VERSION + 1):
         raise CohortError(
-            f"Expected format version {FORMAT_VERSION} in {where}. Received {version}.",
+            f"Expected format version {FORMAT_VERSION} or before in {where}. Received {version}.",
             "It was written by a later release: use that one.",
         )
     if said.get("unit") != UNIT:
@@ -122,8 +135,39 @@ def check_profiles(file: H5adFile, values: npt.NDArray[np.float32]) -> None:
     expected = file.column("obs", "profile_sha256")
     for sample, profile, digest in zip(file.names("obs"), values, expected, strict=True):
         if hashlib.sha256((profile + np.float32(0)).astype("<f4").tobytes()).hexdigest() != digest:
-            raise CohortError(
-                f"Expected the exported values in {file.where(None)}. Received others for sample {sample!r}: genes or "
-                f"values were changed since.",
-                "Describe the file in an anndata.yaml beside it, with the unit that its values have now.",
-            )
+            raise _changed(file.where(None), sample)
+
+
+def kind_sha256(kind: str) -> str:
+    """The column of obs with the sha256 of a further kind."""
+    return f"omics_{kind}_sha256"
+
+
+def kind_hashes(values: npt.NDArray[np.float32]) -> list[str]:
+    """SHA-256 (hex) of each row as little-endian float32, every NaN being the same; empty for a row of NaN alone."""
+    hashes = []
+    for row in values:
+        missing = np.isnan(row)
+        plain = np.where(missing, np.float32(np.nan), row + np.float32(0)).astype("<f4")
+        hashes.append("" if missing.all() else hashlib.sha256(plain.tobytes()).hexdigest())
+    return hashes
+
+
+def check_kind(file: H5adFile, kind: str, values: npt.NDArray[np.float32]) -> None:
+    """Refuse values of a further kind that are no longer those that were exported, as ``check_profiles``.
+
+    Raises:
+        CohortError: a sample's values are not those whose sha256 is in obs.
+    """
+    expected = file.column("obs", kind_sha256(kind))
+    for sample, digest, received in zip(file.names("obs"), expected, kind_hashes(values), strict=True):
+        if received != digest:
+            raise _changed(file.where(kind), sample)
+
+
+def _changed(where: str, sample: str) -> CohortError:
+    return CohortError(
+        f"Expected the exported values in {where}. Received others for sample {sample!r}: genes or values were changed "
+        f"since.",
+        "Describe the file in an anndata.yaml beside it, with the unit that its values have now.",
+    )

@@ -17,6 +17,8 @@ clinical:                      # all optional, columns of obs
   survival_event: dead         # 0/1, or false/true
 labels:                        # optional; task: column of obs, and what its values mean; NA and empty are missing
   ki67: {column: Ki67, classes: {"0": negative, "1": positive}}
+omics:                         # optional; further kinds, each a layer; NaN in all genes of a sample that has none
+  methylation: {layer: methylation, unit: beta}       # beta, 0 to 1, or log2 ratio
 
 A patient id that holds a colon names its cohort already (``GSE96058:F8``) and is taken as it is. Values of obs count as
 the text that one sees: true is 1, whole numbers have no decimals.
@@ -44,8 +46,9 @@ from aio_tune.cohorts.clinical import (
     read_number,
 )
 from aio_tune.cohorts.description import read_description
-from aio_tune.cohorts.exported import UNIT, Provenance, check_profiles, read_provenance
+from aio_tune.cohorts.exported import UNIT, Provenance, check_kind, check_profiles, read_provenance
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
+from aio_tune.cohorts.omics import Omics, OmicsUnit, check_kind_name, check_values
 from aio_tune.cohorts.text_table import TextTable, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -80,6 +83,11 @@ class _LabelColumn(_Model):
     classes: dict[str, str]
 
 
+class _OmicsLayer(_Model):
+    layer: str
+    unit: OmicsUnit
+
+
 class Description(_Model):
     """What an ``anndata.yaml`` says."""
 
@@ -87,6 +95,7 @@ class Description(_Model):
     expression: _Expression
     clinical: _Clinical = _Clinical()
     labels: dict[str, _LabelColumn] = {}
+    omics: dict[str, _OmicsLayer] = {}
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -113,7 +122,7 @@ class AnnDataFile(CohortFormat):
                     f"Expected an {DESCRIPTION} beside {path.name} that names the unit of its values. Received none.",
                     "One of two lines will do: `name: our_cohort` and `expression: {unit: TPM}`.",
                 )
-            described = given or _of_export(file)
+            described = given or _of_export(file, provenance)
             layer, unit = described.expression.layer, described.expression.unit
             _refuse_duplicates(file.names("obs"), f"obs of {path.name}")
             _refuse_other_logarithm(file, described)
@@ -121,13 +130,19 @@ class AnnDataFile(CohortFormat):
             check_unit(values, unit, file.where(layer))
             if given is None:
                 check_profiles(file, values)
+            symbols = gene_symbols(file, described)
+            omics = _read_omics(file, described, symbols)
+            if given is None:
+                for kind, one in omics.items():
+                    check_kind(file, kind, one.values)
             reading = _Reading(
                 file=file,
                 described=described,
                 provenance=provenance,
                 is_export=given is None,
                 values=values,
-                symbols=gene_symbols(file, described),
+                symbols=symbols,
+                omics=omics,
                 sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
             )
             return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
@@ -154,7 +169,29 @@ def gene_symbols(file: H5adFile, described: Description | None) -> list[str | No
     return [name or None for name in names]
 
 
-def _of_export(file: H5adFile) -> Description:
+def _read_omics(file: H5adFile, described: Description, symbols: Sequence[str | None]) -> dict[str, Omics]:
+    """The further kinds that the description names, of all samples and genes of the file.
+
+    Raises:
+        CohortError: a layer is missing or contradicts its unit, or a gene stands in the file twice.
+    """
+    omics = {}
+    for kind, entry in described.omics.items():
+        check_kind_name(kind, DESCRIPTION)
+        twice = [name for name, count in Counter(symbols).items() if count > 1 and name is not None]
+        if twice:
+            raise CohortError(
+                f"Expected each gene once in var of {file.path.name}, which has {kind}. "
+                f"Received {twice[0]!r} more than once.",
+                "Summarise them to one value per gene.",
+            )
+        values = file.matrix(entry.layer, gaps=True)
+        check_values(values, entry.unit, file.where(entry.layer))
+        omics[kind] = Omics(values, entry.unit)
+    return omics
+
+
+def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
     """What the description of a file that ``aio-tune export`` wrote would say."""
     columns = file.columns("obs")
     return Description(
@@ -171,6 +208,9 @@ def _of_export(file: H5adFile) -> Description:
             name: _LabelColumn(column=name, classes={word: word for word in task.classes})
             for name, task in TASKS.items()
             if name in columns
+        },
+        omics={
+            kind.name: _OmicsLayer(layer=kind.name, unit=kind.unit) for kind in (provenance.kinds if provenance else ())
         },
     )
 
@@ -201,6 +241,7 @@ class _Reading:
         is_export: whether the file is as exported, and described by itself.
         values: unit checked, shape (n_samples, n_genes).
         symbols: of the genes, None where one has none.
+        omics: further kinds, of the rows and columns of ``values``.
         sources: file name -> sha256.
     """
 
@@ -210,6 +251,7 @@ class _Reading:
     is_export: bool
     values: npt.NDArray[np.float32]
     symbols: list[str | None]
+    omics: dict[str, Omics]
     sources: dict[str, str]
 
     def rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
@@ -263,12 +305,19 @@ class _Reading:
             sources=self.sources,
             folder=self.file.path.parent,
             symbols=self.symbols,
+            omics=self._omics(rows),
         )
         if self.provenance is None:
             return cohort
         told = self.provenance.notes(name, len(samples)) if self.is_export else ()
         simulated = cohort.simulated or self.provenance.simulated(name)
         return replace(cohort, notes=told + cohort.notes, simulated=simulated)
+
+    def _omics(self, rows: npt.NDArray[np.intp]) -> dict[str, Omics]:
+        """The kinds that any of these samples has, of the genes that have a symbol."""
+        named = np.flatnonzero([symbol is not None for symbol in self.symbols])
+        found = {kind: replace(one, values=one.values[np.ix_(rows, named)]) for kind, one in self.omics.items()}
+        return {kind: one for kind, one in found.items() if one.patients.any()}
 
     def _cells(self, column: str | None, rows: npt.NDArray[np.intp]) -> list[str]:
         """A column of obs in these rows; nothing where none is named."""

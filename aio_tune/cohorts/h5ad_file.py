@@ -90,13 +90,17 @@ class H5adFile:
         """What messages call ``X``, or a layer."""
         return f"X of {self.path.name}" if layer is None else f"layer {layer!r} of {self.path.name}"
 
-    def matrix(self, layer: str | None = None) -> npt.NDArray[np.float32]:
+    def matrix(self, layer: str | None = None, gaps: bool = False) -> npt.NDArray[np.float32]:
         """``X``, or a layer, whether it is stored dense or sparse.
 
         Takes the matrix in memory once, and once more as it is stored where it is sparse.
 
+        Args:
+            layer: which; None is ``X``.
+            gaps: whether NaN is allowed.
+
         Returns:
-            float32, finite, shape (n_samples, n_genes): the lengths of obs and var.
+            float32, finite (or NaN), shape (n_samples, n_genes): the lengths of obs and var.
 
         Raises:
             CohortError: it is missing, of another shape, too large for the file, not of numbers, or has a value that
@@ -120,8 +124,9 @@ class H5adFile:
                 with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused as such
                     values[start : start + step] = block if isinstance(block, np.ndarray) else block.toarray()
         for row, profile in enumerate(values):
-            if not np.isfinite(profile).all():
-                column = int(np.flatnonzero(~np.isfinite(profile))[0])
+            wrong = np.isinf(profile) if gaps else ~np.isfinite(profile)
+            if wrong.any():
+                column = int(np.flatnonzero(wrong)[0])
                 sample, gene = self.names("obs")[row], self.names("var")[column]
                 raise CohortError(
                     f"Expected a finite number in every cell of {where}. "

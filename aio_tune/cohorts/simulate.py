@@ -7,18 +7,19 @@ What is in the folder afterwards, a table and one or two series matrices of each
     GSE163882_*                       a strong, FFPE-like shift, Ensembl ids, repeated patients
     gene_positions_simulated.tsv.gz   where the genes lie
     simulation.json                   that all this is simulated, and which genes carry signal
+    omics.yaml, methylation.csv.gz    if asked for: further kinds of omics, see ``simulate_omics.py``
 
 The statistical model is in ``tumours.py``.
 """
 
-import gzip
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from aio_tune.cohorts.simulate_files import write_csv, write_gzip
+from aio_tune.cohorts.simulate_omics import Measured, check_omics, write_omics
 from aio_tune.cohorts.tumours import (
     FFPE,
     HISEQ,
@@ -53,6 +54,7 @@ def simulate(
     samples: int | Sequence[int] = DEFAULT_SAMPLES,
     genes: int = DEFAULT_GENES,
     seed: int = 0,
+    omics: Sequence[str] = (),
 ) -> Path:
     """Writes three simulated cohorts.
 
@@ -61,15 +63,17 @@ def simulate(
         samples: samples of GSE96058 (HiSeq, one per patient), GSE81538 and GSE163882; one number N stands for N, 0.4 N
             and 0.3 N. A tenth more patients of the first are on the NextSeq only.
         genes: genes that all three share and that have a position. Each cohort has a few more of its own.
-        seed: the same seed gives the same files, byte for byte.
+        seed: the same seed gives the same files, byte for byte; other omics do not change those of expression.
+        omics: further kinds of omics to write, ``methylation`` or ``copy_number``.
 
     Returns:
         ``directory``.
 
     Raises:
-        CohortError: too few samples or genes, or the folder holds files that are not simulated.
+        CohortError: too few samples or genes, an unknown kind of omics, or files in the folder that are not simulated.
     """
     counts = _counts(samples)
+    check_omics(omics)
     if genes < FEWEST_GENES or min(counts) < FEWEST_SAMPLES:
         raise CohortError(
             f"Expected at least {FEWEST_GENES} genes and {FEWEST_SAMPLES} samples per cohort. "
@@ -86,12 +90,17 @@ def simulate(
     genome = make_genome(genes, np.random.default_rng([seed, 0]))
     signal = {programme: genome.members(programme) for programme in SIGNAL_PROGRAMMES}
     facts = {"simulated": True, "seed": seed, "samples": list(counts), "genes": genes, "signal_genes": signal}
+    if omics:
+        facts["omics"] = list(omics)
     # First, so that even a folder half written says that it is simulated.
     marker.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     _write_positions(directory / "gene_positions_simulated.tsv.gz", genome)
-    _write_gse96058(directory, genome, counts[0], extra, seed)
-    _write_gse81538(directory, genome, counts[1], extra, seed)
+    measured = [
+        _write_gse96058(directory, genome, counts[0], extra, seed),
+        _write_gse81538(directory, genome, counts[1], extra, seed),
+    ]
     _write_gse163882(directory, genome, counts[2], extra, seed)
+    write_omics(directory, genome, measured, omics, seed)
     return directory
 
 
@@ -104,7 +113,7 @@ def _counts(samples: int | Sequence[int]) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _write_gse96058(folder: Path, genome: Genome, n: int, extra: int, seed: int) -> None:
+def _write_gse96058(folder: Path, genome: Genome, n: int, extra: int, seed: int) -> Measured:
     """HiSeq patients, NextSeq patients, replicates on the HiSeq, and two whose primary is on the other sequencer."""
     rng = np.random.default_rng([seed, 1])
     n_next = max(8, round(_NEXTSEQ_SHARE * n))
@@ -145,6 +154,9 @@ def _write_gse96058(folder: Path, genome: Genome, n: int, extra: int, seed: int)
             rows=rows,
             first_accession=2528079,
         )
+    # What a reader keeps, one sample per patient.
+    kept = [(i, names[i] + suffix) for i, suffix in (*hiseq[:n], *nextseq[crossed:])]
+    return Measured(tumours, tumours.ki67_percent[:, 0], [i for i, _ in kept], [name for _, name in kept])
 
 
 def _scan_b_characteristics(tumours: Tumours, rng: Rng) -> _Characteristics:
@@ -168,7 +180,7 @@ def _scan_b_characteristics(tumours: Tumours, rng: Rng) -> _Characteristics:
     ]
 
 
-def _write_gse81538(folder: Path, genome: Genome, n: int, extra: int, seed: int) -> None:
+def _write_gse81538(folder: Path, genome: Genome, n: int, extra: int, seed: int) -> Measured:
     rng = np.random.default_rng([seed, 2])
     tumours = draw_tumours(genome, n, rng)
     fpkm = OTHER_HISEQ.measure(genome, tumours.expression, np.random.default_rng([seed, 20]), rng)
@@ -189,6 +201,7 @@ def _write_gse81538(folder: Path, genome: Genome, n: int, extra: int, seed: int)
         rows=rows,
         first_accession=2155371,
     )
+    return Measured(tumours, np.median(tumours.ki67_percent, axis=1), list(range(n)), titles)
 
 
 def _write_gse163882(folder: Path, genome: Genome, n: int, extra: int, seed: int) -> None:
@@ -208,7 +221,7 @@ def _write_gse163882(folder: Path, genome: Genome, n: int, extra: int, seed: int
     symbols = [*genome.symbols, *(genome.symbols[i] for i in twice), *[""] * extra]
     ids = [f"ENSG{900_000_000 + i:011d}.{1 + i % 9}" for i in rng.permutation(len(symbols))]
     samples = [f"BA{10_000 + i}" for i in range(n)]
-    _write_csv(
+    write_csv(
         folder / "GSE163882_all.data.tpms_simulated.csv.gz",
         header=["", *samples, "annotation"],
         columns=[ids, *np.round(tpm, 4), symbols],
@@ -238,20 +251,7 @@ def _write_log2_fpkm(
     order = rng.permutation(values.shape[1])
     symbols = [*genome.symbols, *own]
     table = np.round(np.log2(values[:, order] + 0.1), 4)
-    _write_csv(path, header=["", *samples], columns=[[symbols[i] for i in order], *table])
-
-
-def _write_csv(path: Path, *, header: list[str], columns: Sequence[object]) -> None:
-    """One sequence per column; cells are written as they are, so none may hold a comma."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    names = [str(i) for i in range(len(columns))]
-    table = pa.table(dict(zip(names, map(pa.array, columns), strict=True)))
-    text = io.BytesIO()
-    text.write((",".join(header) + "\n").encode())
-    arrow_csv.write_csv(table, text, arrow_csv.WriteOptions(include_header=False, quoting_style="none"))
-    _write_gzip(path, text.getvalue())
+    write_csv(path, header=["", *samples], columns=[[symbols[i] for i in order], *table])
 
 
 def _write_series_matrix(
@@ -271,7 +271,7 @@ def _write_series_matrix(
         "\t".join(f'"{cell}"' for cell in ("ID_REF", *accessions)),
         "!series_matrix_table_end",
     ]
-    _write_gzip(path, ("\n".join(lines) + "\n").encode())
+    write_gzip(path, ("\n".join(lines) + "\n").encode())
 
 
 def _line(field: str, cells: Sequence[str]) -> str:
@@ -282,9 +282,4 @@ def _write_positions(path: Path, genome: Genome) -> None:
     rows = ["symbol\tchrom\tstart\tend\tstrand"]
     for symbol, p in sorted(zip(genome.symbols, genome.positions, strict=True), key=lambda pair: pair[0]):
         rows.append(f"{symbol}\tchr{p.chrom}\t{p.start}\t{p.end}\t{p.strand}")
-    _write_gzip(path, ("\n".join(rows) + "\n").encode())
-
-
-def _write_gzip(path: Path, content: bytes) -> None:
-    """The time of writing is left out of the file, so that the same seed gives the same bytes."""
-    path.write_bytes(gzip.compress(content, compresslevel=5, mtime=0))
+    write_gzip(path, ("\n".join(rows) + "\n").encode())

@@ -37,8 +37,8 @@ _LOADING = {"proliferation": 0.6, "er": 0.7, "immune": 0.7, "stroma": 0.7}
 _GENES_ON = (20, 12, 11, 7.5, 9, 10, 9, 7, 8, 7.3, 13, 10, 3.2, 8, 6, 8.5, 12, 2.7, 14.5, 5.5, 2.3, 4.5, 8.5, 0.5)
 
 KI67_LIMIT = 20.0
-_KI67_MEDIAN = 21.0
-_KI67_SLOPE = 1.0  # doublings of the percentage per unit of proliferation
+KI67_MEDIAN = 21.0
+KI67_SLOPE = 1.0  # doublings of the percentage per unit of proliferation
 _READER_NOISE = 0.4  # doublings, one reader
 _CASE_NOISE = 0.25  # doublings, what all readers of a slide share: field of view, staining
 _GRADE_SHARES = (0.15, 0.47, 0.38)
@@ -77,6 +77,8 @@ class Tumours:
 
     Attributes:
         expression: true log2 FPKM, shape (n, n_genes).
+        copy_number: activity of every module of neighbours, shape (n, n_modules + 1); the last one, of genes outside
+            all modules, is 0.
         er_positive, proliferation: the causes.
         ki67_percent: three readers' percentages, 0 to 100, shape (n, 3).
         grade: 1, 2 or 3.
@@ -84,6 +86,7 @@ class Tumours:
     """
 
     expression: Floats
+    copy_number: Floats
     er_positive: npt.NDArray[np.bool_]
     proliferation: Floats
     ki67_percent: Floats
@@ -207,9 +210,9 @@ def draw_tumours(genome: Genome, n: int, rng: Rng) -> Tumours:
     expression += rng.normal(0.0, 1.0, expression.shape) * genome.noise
 
     case = rng.normal(0.0, _CASE_NOISE, n)
-    doublings = _KI67_SLOPE * proliferation + case
+    doublings = KI67_SLOPE * proliferation + case
     readers = doublings[:, None] + rng.normal(0.0, _READER_NOISE, (n, 3))
-    percent = np.clip(np.rint(_KI67_MEDIAN * np.exp2(readers)), 0, 100)
+    percent = np.clip(np.rint(KI67_MEDIAN * np.exp2(readers)), 0, 100)
     grade_score = proliferation - 0.15 * er_activity + rng.normal(0.0, 0.45, n)
     # The limits belong to the model, not to the cohort: mean and spread of the score over all tumours.
     limits = _normal_quantiles(np.cumsum(_GRADE_SHARES)[:2]) * 1.2
@@ -219,6 +222,7 @@ def draw_tumours(genome: Genome, n: int, rng: Rng) -> Tumours:
     follow_up = rng.uniform(900, 2500, n)
     return Tumours(
         expression=expression,
+        copy_number=copy_number,
         er_positive=er_positive,
         proliferation=proliferation,
         ki67_percent=percent,

@@ -12,9 +12,15 @@ null), ``survival_days`` and ``survival_event`` (float64 or null), ``platform``,
 ``expression``: the sample's log2(TPM+1) values in the manifest's gene order, float32, one fixed-size tensor
 (``arrow.fixed_shape_tensor``) per row. A profile's sha256 is that of those values as little-endian float32.
 
+Format v2 is v1 with further kinds of omics: ``kinds`` in the manifest (name, unit, how many samples of each cohort have
+it) and, behind ``expression``, one column ``omics_<kind>`` for each in that order, of the same type and genes. What was
+not measured is NaN: the whole row of a sample, or a gene in all rows of a cohort. A dataset of expression alone is
+written as v1, byte for byte as before there was v2. A profile's sha256 is that of its expression in both.
+
 Only what does not depend on which samples are in training is stored: scaling is fitted later, fold by fold.
 
-The promise: every later version of aio_tune opens every v1 folder; ``tests/golden/dataset_v1`` is one, kept for good.
+The promise: every later version of aio_tune opens every v1 and v2 folder; ``tests/golden/dataset_v1`` and
+``dataset_v2`` are two, kept for good.
 The other way round, a folder of a later format version is refused with a line that says so. The manifest carries its
 own sha256 (``fingerprint``) and that of each shard: an edited manifest is always refused, and an edited shard at the
 latest by ``open_dataset(..., verify=True)``. Accidental damage of the values is noticed whenever they are read.
@@ -25,6 +31,7 @@ from aio_tune.dataset.manifest import (
     FORMAT_VERSION,
     CohortEntry,
     GeneEntries,
+    KindEntry,
     Manifest,
     ShardEntry,
     TableOneEntry,
@@ -42,6 +49,7 @@ __all__ = [
     "AioDataset",
     "CohortEntry",
     "GeneEntries",
+    "KindEntry",
     "Manifest",
     "ShardEntry",
     "StoredRows",

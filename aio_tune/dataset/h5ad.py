@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aio_tune.cohorts.exported import FORMAT, FORMAT_VERSION, KEY
+from aio_tune.cohorts.exported import FORMAT, KEY, kind_hashes, kind_sha256
+from aio_tune.cohorts.omics import EXPRESSION
 from aio_tune.dataset.opened import AioDataset
 from aio_tune.dataset.replacing import sync
 from aio_tune.errors import DatasetError
@@ -44,7 +45,7 @@ def check_export_target(path: Path, force: bool = False) -> None:
 
 
 def export_h5ad(dataset: AioDataset, path: Path, *, force: bool = False) -> Path:
-    """Write a dataset as an AnnData file: ``X``, ``obs``, ``var`` and ``uns`` as ``aio_tune.cohorts.exported`` says.
+    """Write a dataset as an AnnData file, whose elements ``aio_tune.cohorts.exported`` describes.
 
     Samples are called by their ids, and where two cohorts share one by ``cohort:id``. The file appears under its name
     only when it is whole and on the disk. The same dataset gives the same file, byte for byte, as long as anndata and
@@ -78,18 +79,25 @@ def export_h5ad(dataset: AioDataset, path: Path, *, force: bool = False) -> Path
 def _image(dataset: AioDataset) -> io.BytesIO:
     """The bytes of the file. Not written to the disk by HDF5 itself, which a full disk makes crash when it closes."""
     import h5py
+    import pandas as pd
     from anndata.io import write_elem
 
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file.attrs["encoding-type"] = "anndata"
         file.attrs["encoding-version"] = "0.1.0"
-        write_elem(file, "X", dataset.matrix())
-        write_elem(file, "obs", _obs(dataset))
+        write_elem(file, "X", dataset.matrix(kinds=(EXPRESSION,)))
+        obs = _obs(dataset)
+        for kind in dataset.kinds[1:]:
+            values = dataset.matrix(kinds=(kind,))
+            write_elem(file, f"layers/{kind}", values)
+            obs[kind_sha256(kind)] = pd.Series(_plain(kind_hashes(values)), index=obs.index, dtype=object)
+        write_elem(file, "obs", obs)
         write_elem(file, "var", _var(dataset))
         write_elem(file, "uns", {KEY: _facts(dataset)})
         for name in ("layers", "obsm", "obsp", "varm", "varp"):
-            write_elem(file, name, {})
+            if name not in file:
+                write_elem(file, name, {})
     return image
 
 
@@ -130,12 +138,12 @@ def _var(dataset: AioDataset) -> "pd.DataFrame":
 
 def _facts(dataset: AioDataset) -> dict[str, object]:
     """What the file says of itself."""
-    provenance = dataset.manifest.model_dump(
-        mode="json", exclude={"shards": True, "genes": {"symbols": True, "chroms": True, "tss": True}}
-    )
+    provenance = dataset.manifest.facts()
+    del provenance["shards"]
+    provenance["genes"] = {key: provenance["genes"][key] for key in ("source", "source_sha256")}
     return {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": dataset.manifest.format_version,
         "unit": dataset.unit,
         "fingerprint": dataset.fingerprint,
         "provenance": json.dumps(provenance, indent=1, allow_nan=False),

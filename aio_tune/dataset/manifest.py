@@ -8,10 +8,12 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from aio_tune.cohorts.omics import EXPRESSION, KIND_PATTERN, OmicsUnit
 from aio_tune.errors import DatasetError
 
 FORMAT: Final = "aio-dataset"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The latest. A dataset of expression alone is still written as version 1, which every release can read."""
 MANIFEST = "manifest.json"
 
 _PREPARE_AGAIN = "Prepare the dataset again."
@@ -72,6 +74,14 @@ class CohortEntry(_Entry):
     table_one: TableOneEntry
 
 
+class KindEntry(_Entry):
+    """A kind of omics beside expression; since format version 2."""
+
+    name: str = Field(pattern=KIND_PATTERN)
+    unit: OmicsUnit = Field(strict=False)
+    profiles: dict[str, Count] = Field(description="cohort -> how many of its samples have the kind")
+
+
 class ShardEntry(_Entry):
     """One Parquet file."""
 
@@ -87,11 +97,12 @@ class Manifest(_Entry):
     """Everything about a dataset but the samples themselves. The same inputs give the same manifest, to the byte."""
 
     format: Literal["aio-dataset"] = FORMAT
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = 1
     package_version: str = Field(description="release of aio_tune that wrote the folder")
     unit: Literal["log2(TPM+1)"]
     requested_genes: int | None = Field(description="how many genes were asked for at most; null is all")
     genes: GeneEntries
+    kinds: tuple[KindEntry, ...] = Field(default=(), description="beside expression; in format version 2 only")
     tasks: dict[str, TaskEntry]
     cohorts: tuple[CohortEntry, ...] = Field(min_length=1)
     dropped: dict[str, Count] = Field(description="why genes were left out -> how many")
@@ -107,6 +118,29 @@ class Manifest(_Entry):
         if held != {cohort.name: cohort.samples for cohort in self.cohorts}:
             raise ValueError("the shards' rows do not add up to the cohorts' samples")
         return self
+
+    @model_validator(mode="after")
+    def _version_says_whether_there_are_kinds(self) -> Self:
+        names = [kind.name for kind in self.kinds]
+        if (self.format_version == 1) != (not names):
+            raise ValueError(f"format version {self.format_version} with {len(names)} kinds beside expression")
+        if len(set(names)) < len(names) or EXPRESSION in names:
+            raise ValueError("a kind is listed twice")
+        if any(kind.profiles.keys() != {cohort.name for cohort in self.cohorts} for kind in self.kinds):
+            raise ValueError("a kind does not count the profiles of every cohort")
+        return self
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Expression, and then every further kind."""
+        return (EXPRESSION, *(kind.name for kind in self.kinds))
+
+    def facts(self) -> dict[str, Any]:
+        """The manifest in JSON values: of format version 1 what that has always had."""
+        content = self.model_dump(mode="json")
+        if not self.kinds:
+            del content["kinds"]
+        return content
 
     @property
     def sources(self) -> frozenset[tuple[str, str]]:
@@ -134,7 +168,7 @@ def release() -> str:
 
 def to_json(manifest: Manifest) -> str:
     """The text of ``manifest.json``, its fingerprint included."""
-    content = manifest.model_dump(mode="json")
+    content = manifest.facts()
     return json.dumps(content | {"fingerprint": fingerprint(content)}, indent=1, allow_nan=False) + "\n"
 
 
@@ -159,9 +193,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DatasetError(f"Expected the manifest of an AIO dataset in {path}. Received another kind of file.")
     version = content.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if version not in range(1, FORMAT_VERSION + 1) or not isinstance(version, int) or isinstance(version, bool):
         raise DatasetError(
-            f"Expected format version {FORMAT_VERSION} in {path}. Received {version!r}.",
+            f"Expected format version {FORMAT_VERSION} or before in {path}. Received {version!r}.",
             _LATER_RELEASE if isinstance(version, int) and version > FORMAT_VERSION else _PREPARE_AGAIN,
         )
     actual = fingerprint(content)

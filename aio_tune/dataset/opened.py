@@ -38,12 +38,12 @@ class AioDataset:
 
     @property
     def genes(self) -> tuple[str, ...]:
-        """Symbols in the order of the columns of ``matrix``."""
+        """Symbols in the order of the columns of expression, and of any other kind."""
         return self.manifest.genes.symbols
 
     @property
     def gene_table(self) -> GeneTable:
-        """Symbols, chromosomes and transcription starts, in the order of the columns of ``matrix``."""
+        """Symbols, chromosomes and transcription starts, in the order of ``genes``."""
         genes = self.manifest.genes
         return GeneTable(genes.symbols, genes.chroms, np.array(genes.tss, np.int64), genes.source, genes.source_sha256)
 
@@ -53,8 +53,18 @@ class AioDataset:
 
     @property
     def unit(self) -> str:
-        """What one value of ``matrix`` means."""
+        """What one value of expression means; the units of other kinds are in the manifest."""
         return self.manifest.unit
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of omics: expression, and then those that the manifest lists."""
+        return self.manifest.kind_names
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of ``matrix`` are: the genes, and then ``methylation:TP53`` for every further kind."""
+        return (*self.genes, *(f"{kind}:{gene}" for kind in self.kinds[1:] for gene in self.genes))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -88,26 +98,38 @@ class AioDataset:
             return pd.DataFrame(columns=list(sample_columns(tasks)))
         return pd.concat(frames, ignore_index=True)
 
-    def matrix(self, cohorts: Sequence[str] | None = None) -> npt.NDArray[np.float32]:
-        """Expression as log2(TPM+1), shape (n_samples, n_genes), C-contiguous, rows as in ``samples``.
+    def matrix(
+        self, cohorts: Sequence[str] | None = None, kinds: Sequence[str] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Expression as log2(TPM+1) and beside it every further kind, C-contiguous, rows as in ``samples``.
 
-        Takes 4 bytes per value, 64 KiB per sample at 16,384 genes, and hardly more.
+        Takes 4 bytes per value, 64 KiB per sample and kind at 16,384 genes, and hardly more.
+
+        Args:
+            cohorts: which to read; None is all.
+            kinds: which to read, in this order; None is all, in the order of ``kinds``.
+
+        Returns:
+            Shape (n_samples, n_kinds * n_genes), the kinds side by side; NaN where a kind was not measured, which
+            expression always was.
 
         Raises:
-            DatasetError: a cohort is not in the dataset, or a shard cannot be read.
+            DatasetError: a cohort or a kind is not in the dataset, or a shard cannot be read.
         """
+        kinds = self._chosen_kinds(kinds)
         shards = self.shards(cohorts)
-        matrix = np.empty((sum(shard.rows for shard in shards), len(self.genes)), np.float32)
+        matrix = np.empty((sum(shard.rows for shard in shards), len(kinds) * len(self.genes)), np.float32)
         start = 0
         for shard in shards:
-            read_expression(self.path, shard, matrix[start : start + shard.rows])
+            read_expression(self.path, shard, matrix[start : start + shard.rows], kinds)
             start += shard.rows
         return matrix
 
     def ray_dataset(self, cohorts: Sequence[str] | None = None) -> Any:
         """A ``ray.data.Dataset`` that streams the shards, for datasets over the memory budget.
 
-        Same columns and rows as ``samples``, and ``expression``, shape (n_genes,) per row. Ray promises no order of
+        Same columns and rows as ``samples``, and ``expression``, shape (n_genes,) per row, and ``omics_<kind>``
+        likewise for every further kind. Ray promises no order of
         blocks: go by ``cohort`` and ``sample_id``. On a cluster every node must see the folder under the same path.
 
         Raises:
@@ -135,6 +157,16 @@ class AioDataset:
         if unknown:
             raise DatasetError(
                 f"Expected cohorts of the dataset, {', '.join(self.cohort_names)}. Received {', '.join(unknown)}."
+            )
+        return chosen
+
+    def _chosen_kinds(self, kinds: Sequence[str] | None) -> tuple[str, ...]:
+        chosen = self.kinds if kinds is None else tuple(kinds)
+        unknown = [kind for kind in chosen if kind not in self.kinds]
+        if unknown or not chosen:
+            raise DatasetError(
+                f"Expected kinds of omics of the dataset, {', '.join(self.kinds)}. "
+                f"Received {', '.join(unknown) or 'none'}."
             )
         return chosen
 

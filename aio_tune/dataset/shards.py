@@ -1,7 +1,7 @@
 """Shards: Parquet files of up to 512 samples of one cohort."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.cohorts.omics import EXPRESSION
 from aio_tune.dataset.manifest import Manifest, ShardEntry
 from aio_tune.errors import DatasetError
 
@@ -22,8 +23,6 @@ ROWS_PER_SHARD = 512
 
 PIECE = 64
 """Rows unpacked at once when expression is read."""
-
-EXPRESSION = "expression"
 
 _BUFFER = 1 << 20
 
@@ -41,7 +40,7 @@ def profile_hashes(expression: npt.NDArray[np.float32]) -> list[str]:
 
 
 def sample_columns(tasks: Sequence[str]) -> tuple[str, ...]:
-    """Every column of a shard but the expression, in order."""
+    """Every column of a shard but those of kinds of omics, in order."""
     return (
         *("cohort", "sample_id", "patient_id"),
         *tasks,
@@ -49,8 +48,18 @@ def sample_columns(tasks: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def kind_column(kind: str) -> str:
+    """The column that holds a kind of omics."""
+    return kind if kind == EXPRESSION else f"omics_{kind}"
+
+
 def write_shard(
-    path: Path, cohort: str, clinical: "pd.DataFrame", expression: npt.NDArray[np.float32], tasks: Sequence[str]
+    path: Path,
+    cohort: str,
+    clinical: "pd.DataFrame",
+    expression: npt.NDArray[np.float32],
+    tasks: Sequence[str],
+    kinds: Mapping[str, npt.NDArray[np.float32]],
 ) -> None:
     """Write one shard.
 
@@ -60,6 +69,7 @@ def write_shard(
         clinical: rows of ``Cohort.clinical``, the index being the sample id.
         expression: their profiles, shape (len(clinical), n_genes).
         tasks: label columns to keep.
+        kinds: further kinds of omics of these samples, each of the shape of ``expression``, NaN where not measured.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -74,8 +84,13 @@ def write_shard(
     for name in ("survival_days", "survival_event"):
         columns[name] = pa.array(clinical[name], pa.float64(), from_pandas=True)
     names = sample_columns(tasks)
-    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(expression, np.float32))
-    table = pa.table([columns[name] for name in names] + [tensors], names=[*names, EXPRESSION])
+    tensors = [
+        pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values, np.float32))
+        for values in (expression, *kinds.values())
+    ]
+    table = pa.table(
+        [columns[name] for name in names] + tensors, names=[*names, *map(kind_column, (EXPRESSION, *kinds))]
+    )
     pq.write_table(
         table,
         path,
@@ -103,10 +118,12 @@ def check_shard(folder: Path, shard: ShardEntry, manifest: Manifest) -> None:
             rows, schema = file.metadata.num_rows, file.schema_arrow
     if rows != shard.rows:
         raise DatasetError(f"Expected {shard.rows} rows in {path}. Received {rows}.", _AGAIN)
-    expected = [*sample_columns(tuple(manifest.tasks)), EXPRESSION]
+    kinds = [kind_column(kind) for kind in manifest.kind_names]
+    expected = [*sample_columns(tuple(manifest.tasks)), *kinds]
     if schema.names != expected:
         raise DatasetError(f"Expected columns {expected} in {path}. Received {schema.names}.", _AGAIN)
-    _check_tensors(schema.field(EXPRESSION).type, len(manifest.genes.symbols), path)
+    for column in kinds:
+        _check_tensors(schema.field(column).type, len(manifest.genes.symbols), path)
 
 
 def verify_shard(folder: Path, shard: ShardEntry) -> None:
@@ -133,19 +150,30 @@ def read_samples(folder: Path, shard: ShardEntry, tasks: Sequence[str]) -> "pd.D
     return _read(_present(folder, shard), shard, list(sample_columns(tasks))).to_pandas()
 
 
-def read_expression(folder: Path, shard: ShardEntry, into: npt.NDArray[np.float32]) -> None:
-    """Copy the expression of one shard into ``into``, shape (shard.rows, n_genes).
+def read_expression(
+    folder: Path, shard: ShardEntry, into: npt.NDArray[np.float32], kinds: Sequence[str] = (EXPRESSION,)
+) -> None:
+    """Copy the expression of one shard, or several kinds of omics, into ``into``.
+
+    Args:
+        folder: of the dataset.
+        shard: one of its shards.
+        into: shape (shard.rows, n_kinds * n_genes); the kinds come to stand side by side.
+        kinds: which, in this order.
 
     Raises:
         DatasetError: the shard is missing or damaged.
     """
-    for start, values in expression_pieces(folder, shard, into.shape[1]):
+    for start, values in expression_pieces(folder, shard, into.shape[1] // len(kinds), kinds):
         into[start : start + len(values)] = values
 
 
-def expression_pieces(folder: Path, shard: ShardEntry, n_genes: int) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
-    """The expression of one shard by ``PIECE`` rows: the first row's number in the shard, and shape (rows, n_genes).
+def expression_pieces(
+    folder: Path, shard: ShardEntry, n_genes: int, kinds: Sequence[str] = (EXPRESSION,)
+) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
+    """The expression of one shard, or several kinds of omics, by ``PIECE`` rows.
 
+    Gives the first row's number in the shard, and the rows, shape (rows, n_kinds * n_genes), kinds side by side.
     Never more than a piece is unpacked, which is also three times as fast as a shard at once.
 
     Raises:
@@ -154,16 +182,18 @@ def expression_pieces(folder: Path, shard: ShardEntry, n_genes: int) -> "Iterato
     import pyarrow.parquet as pq
 
     path = _present(folder, shard)
+    columns = [kind_column(kind) for kind in kinds]
     start = 0
     with (
         _damage_named(path),
         pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER) as file,
     ):
-        for batch in file.iter_batches(batch_size=PIECE, columns=[EXPRESSION], use_threads=False):
-            column = batch.column(0)
-            _check_tensors(column.type, n_genes, path)
-            yield start, column.to_numpy_ndarray()
-            start += len(column)
+        for batch in file.iter_batches(batch_size=PIECE, columns=columns, use_threads=False):
+            for name in columns:
+                _check_tensors(batch.column(name).type, n_genes, path)
+            parts = [batch.column(name).to_numpy_ndarray() for name in columns]
+            yield start, parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            start += len(batch)
     if start != shard.rows:
         raise DatasetError(f"Expected {shard.rows} rows in {path}. Received {start}.", _AGAIN)
 

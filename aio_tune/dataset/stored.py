@@ -51,8 +51,8 @@ class StoredRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, genes)."""
-        return len(self.at), len(self.dataset.genes)
+        """(n, kinds of omics * genes): (n, genes) where there is expression alone."""
+        return len(self.at), _width(self.dataset)
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +64,7 @@ class StoredRows:
         return StoredRows(self.dataset, self.unpacked, self.at[at])
 
     def read(self) -> Floats:
-        """Read them into memory; float32, shape (n, genes). Takes their memory and hardly more.
+        """Read them into memory; float32, shape as in ``shape``. Takes their memory and hardly more.
 
         Raises:
             DatasetError: a shard cannot be read.
@@ -86,19 +86,24 @@ class StoredRows:
 
 
 def _pieces_with(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, Floats]]:
-    """Of the shards that hold any of the rows, all pieces: number of the first row of each, and its expression."""
+    """Of the shards that hold any of the rows, all pieces: number of the first row of each, and all that ``matrix`` has of it."""
     first = 0
     for shard in dataset.shards():
         if ((rows >= first) & (rows < first + shard.rows)).any():
-            for start, values in expression_pieces(dataset.path, shard, len(dataset.genes)):
+            for start, values in expression_pieces(dataset.path, shard, len(dataset.genes), dataset.kinds):
                 yield first + start, values
         first += shard.rows
+
+
+def _width(dataset: AioDataset) -> int:
+    """Values of a row: the kinds of omics stand side by side."""
+    return len(dataset.kinds) * len(dataset.genes)
 
 
 def _row_file(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> RowFile:
     folder = _folder()
     key = hashlib.sha256(f"{dataset.fingerprint}\n".encode() + np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest()
-    path, shape = folder / f"{key[:32]}.f32", (len(rows), len(dataset.genes))
+    path, shape = folder / f"{key[:32]}.f32", (len(rows), _width(dataset))
     with locked(folder / "rows.lock"):
         if not path.exists():
             _remove_unused(folder)
@@ -107,7 +112,7 @@ def _row_file(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> RowFile:
 
 
 def _unpack(dataset: AioDataset, rows: npt.NDArray[np.int64], path: Path) -> None:
-    needed, free = 4 * len(rows) * len(dataset.genes), shutil.disk_usage(path.parent).free
+    needed, free = 4 * len(rows) * _width(dataset), shutil.disk_usage(path.parent).free
     if free < SPARE * needed:
         raise DatasetError(
             f"Expected {SPARE * needed / GIB:,.1f} GiB of free disk in {path.parent} for a dataset over the memory "

@@ -8,6 +8,7 @@ import numpy as np
 from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.assemble import Assembly
 from aio_tune.cohorts.base import Cohort
+from aio_tune.cohorts.omics import OmicsUnit
 from aio_tune.cohorts.progress import tell
 from aio_tune.cohorts.table_one import table_one
 from aio_tune.cohorts.units import Unit
@@ -15,6 +16,7 @@ from aio_tune.dataset.manifest import (
     MANIFEST,
     CohortEntry,
     GeneEntries,
+    KindEntry,
     Manifest,
     ShardEntry,
     TableOneEntry,
@@ -36,7 +38,7 @@ def write_dataset(
     n_genes: int | None = None,
     overwrite: bool = False,
 ) -> AioDataset:
-    """Write an assembly of cohorts as a dataset folder of format v1.
+    """Write an assembly of cohorts as a dataset folder: of format v1, or of v2 if it has kinds beside expression.
 
     The folder appears under its name only when it is whole and on the disk: it is written beside it, synced, then
     renamed. An interrupted writing leaves nothing, or, after a kill, a hidden ``.<name>.*.partial`` folder that the
@@ -58,11 +60,13 @@ def write_dataset(
     check_target(out, overwrite)
     _check_assembly(assembly)
     prefixes = _file_prefixes([cohort.name for cohort in assembly.cohorts])
+    kinds = assembly.kinds
     try:
         with new_folder(out, overwrite) as folder:
             (folder / "shards").mkdir()
-            shards = _write_shards(folder, assembly.cohorts, prefixes)
+            shards = _write_shards(folder, assembly.cohorts, prefixes, tuple(kinds))
             manifest = Manifest(
+                format_version=2 if kinds else 1,
                 package_version=release(),
                 unit=Unit.LOG2_TPM_1.value,
                 requested_genes=n_genes,
@@ -73,6 +77,7 @@ def write_dataset(
                     source=assembly.genes.source,
                     source_sha256=assembly.genes.source_sha256,
                 ),
+                kinds=tuple(_kind_entry(kind, unit, assembly.cohorts) for kind, unit in kinds.items()),
                 tasks={name: TaskEntry(title=task.title, classes=task.classes) for name, task in TASKS.items()},
                 cohorts=tuple(_cohort_entry(cohort) for cohort in assembly.cohorts),
                 dropped=dict(assembly.dropped),
@@ -88,7 +93,7 @@ def write_dataset(
     return open_dataset(out)
 
 
-def _write_shards(folder: Path, cohorts: list[Cohort], prefixes: list[str]) -> list[ShardEntry]:
+def _write_shards(folder: Path, cohorts: list[Cohort], prefixes: list[str], kinds: tuple[str, ...]) -> list[ShardEntry]:
     """Every cohort by ranges of samples, in order; a few shards at a time."""
     ranges = [
         (cohort, f"shards/{prefix}-{number:05d}.parquet", slice(start, start + ROWS_PER_SHARD))
@@ -96,16 +101,27 @@ def _write_shards(folder: Path, cohorts: list[Cohort], prefixes: list[str]) -> l
         for number, start in enumerate(range(0, len(cohort.clinical), ROWS_PER_SHARD))
     ]
     shards = []
-    for shard in ahead(lambda one: _write_range(folder, *one), ranges):
+    for shard in ahead(lambda one: _write_range(folder, kinds, *one), ranges):
         shards.append(shard)
         tell("writing the dataset", len(shards), len(ranges))
     return shards
 
 
-def _write_range(folder: Path, cohort: Cohort, name: str, rows: slice) -> ShardEntry:
+def _write_range(folder: Path, kinds: tuple[str, ...], cohort: Cohort, name: str, rows: slice) -> ShardEntry:
     path = folder / name
     clinical = cohort.clinical.iloc[rows]
-    write_shard(path, cohort.name, clinical, cohort.expression[rows], tuple(TASKS))
+    expression = cohort.expression[rows]
+    write_shard(
+        path,
+        cohort.name,
+        clinical,
+        expression,
+        tuple(TASKS),
+        {
+            kind: cohort.omics[kind].values[rows] if kind in cohort.omics else np.full_like(expression, np.nan)
+            for kind in kinds
+        },
+    )
     sync(path)
     return ShardEntry(
         path=name, cohort=cohort.name, rows=len(clinical), bytes=path.stat().st_size, sha256=file_sha256(path)
@@ -122,6 +138,11 @@ def _cohort_entry(cohort: Cohort) -> CohortEntry:
         notes=cohort.notes,
         table_one=TableOneEntry(subjects=table_one(cohort.subjects), profiled=table_one(cohort.clinical)),
     )
+
+
+def _kind_entry(kind: str, unit: OmicsUnit, cohorts: list[Cohort]) -> KindEntry:
+    counts = {c.name: int(c.omics[kind].patients.sum()) if kind in c.omics else 0 for c in cohorts}
+    return KindEntry(name=kind, unit=unit, profiles=counts)
 
 
 def _check_assembly(assembly: Assembly) -> None:
@@ -143,6 +164,12 @@ def _check_assembly(assembly: Assembly) -> None:
             )
         if not all(bool(np.isfinite(row).all()) for row in cohort.expression):  # row by row: no second matrix
             raise DatasetError(f"Expected finite expression in cohort {cohort.name}. Received NaN or infinity.")
+        for kind, one in cohort.omics.items():
+            if one.values.shape != shape or np.isinf(one.values).any():
+                raise DatasetError(
+                    f"Expected {kind} of shape {shape}, numbers or NaN, in cohort {cohort.name}. "
+                    f"Received {one.values.shape}{', and infinity' if np.isinf(one.values).any() else ''}."
+                )
         if not cohort.clinical.index.is_unique:
             raise DatasetError(f"Expected each sample of cohort {cohort.name} once. Received one more than once.")
 

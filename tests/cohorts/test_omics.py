@@ -96,7 +96,9 @@ def test_cohorts_must_agree_on_a_unit(folder: Path, tmp_path: Path) -> None:
     (other / "omics.yaml").write_text(text)
     (other / "methylation.csv").write_text("gene,S1\nAAA,-1\n")
     cohorts = [*read_folder(folder), *read_folder(other)]
-    with pytest.raises(CohortError, match=r"methylation of all cohorts in one unit\. Received beta in ours, log2 ratio"):
+    with pytest.raises(
+        CohortError, match=r"methylation of all cohorts in one unit\. Received beta in ours, log2 ratio"
+    ):
         assemble(cohorts, read_positions(positions(folder)))
 
 
