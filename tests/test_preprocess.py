@@ -211,7 +211,9 @@ def header(**changed: object) -> np.ndarray:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"header": header(version=3)},
+        {"header": header(version=4)},
+        {"header": header(version=3, harmoniser="none")},  # and names no kinds
+        {"header": header(version=3, harmoniser="none", kinds=["expression", "methylation"])},  # without its arrays
         {"header": header(version=0)},
         {"header": header(version="1")},
         {"header": header(version=2)},  # and names no harmoniser

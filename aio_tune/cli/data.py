@@ -154,7 +154,7 @@ def _correlation(dataset: "AioDataset") -> dict[str, float]:
 
     import numpy as np
 
-    from aio_tune.cohorts import EXPRESSION
+    from aio_tune.kinds import EXPRESSION
 
     means = {
         name: dataset.matrix((name,), kinds=(EXPRESSION,)).mean(axis=0, dtype=np.float64)
@@ -169,8 +169,8 @@ def draw_images(dataset: "AioDataset", folder: Path, per_class: int = 2) -> list
     Returns:
         The files made.
     """
-    from aio_tune.cohorts import EXPRESSION
     from aio_tune.figures import aio_figure, save_png
+    from aio_tune.kinds import EXPRESSION
     from aio_tune.preprocess import Preprocessor
     from aio_tune.tasks import TASKS
 

@@ -11,14 +11,13 @@ from aio_tune.cohorts.assemble import Assembly, GeneTable, assemble
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.checks import check_cohort
 from aio_tune.cohorts.formats import FORMATS, read_folder
-from aio_tune.cohorts.omics import EXPRESSION, Omics, OmicsUnit
+from aio_tune.cohorts.omics import Omics, OmicsUnit
 from aio_tune.cohorts.positions import GenePositions, find_positions, read_positions
 from aio_tune.cohorts.simulate import simulate
 from aio_tune.cohorts.table_one import table_one
 from aio_tune.cohorts.units import Unit, to_common
 
 __all__ = [
-    "EXPRESSION",
     "FORMATS",
     "Assembly",
     "Cohort",

@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import CohortError
-
-EXPRESSION: Final = "expression"
-"""The kind that every patient has, and that comes first wherever kinds are listed."""
+from aio_tune.kinds import EXPRESSION
 
 KIND_PATTERN: Final = r"^[a-z][a-z0-9_]{0,39}$"
 """What a kind may be called. It becomes part of column names, so no sign in it has a meaning elsewhere."""

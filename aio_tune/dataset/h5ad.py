@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aio_tune.cohorts.exported import FORMAT, KEY, kind_hashes, kind_sha256
-from aio_tune.cohorts.omics import EXPRESSION
 from aio_tune.dataset.opened import AioDataset
 from aio_tune.dataset.replacing import sync
 from aio_tune.errors import DatasetError
+from aio_tune.kinds import EXPRESSION
 
 if TYPE_CHECKING:
     import pandas as pd

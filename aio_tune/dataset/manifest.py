@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from aio_tune.cohorts.omics import EXPRESSION, KIND_PATTERN, OmicsUnit
+from aio_tune.cohorts.omics import KIND_PATTERN, OmicsUnit
 from aio_tune.errors import DatasetError
+from aio_tune.kinds import EXPRESSION
 
 FORMAT: Final = "aio-dataset"
 FORMAT_VERSION: Final = 2

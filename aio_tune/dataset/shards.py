@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.cohorts.omics import EXPRESSION
 from aio_tune.dataset.manifest import Manifest, ShardEntry
 from aio_tune.errors import DatasetError
+from aio_tune.kinds import EXPRESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,8 @@ is next to none, and the less the more genes there are. On the real GSE96058 sub
 raised the baseline's mean AUC from .829 to .851 for Ki67 and from .790 to .821 for NHG; a network is to be held
 against the better one.
 
+Further kinds of omics are columns like genes; what was not measured is at its column's mean over the training rows.
+
 Rows that are over the memory budget are read in pieces, and their components found by incremental PCA (Ross et al.,
 Int J Comput Vis 77:125, 2008), which are nearly the same.
 """
@@ -59,7 +61,8 @@ def fit_baseline(x: Expression | Rows, y: Labels, classes: Sequence[str], seed: 
     """Fit scaler, PCA and logistic regression.
 
     Args:
-        x: training rows, log2(TPM+1), shape (n, n_genes); an array is fitted at once, others in pieces.
+        x: training rows, log2(TPM+1), shape (n, n_columns), NaN where another kind was not measured; an array is fitted
+            at once, others in pieces.
         y: class indices, shape (n,), none missing.
         classes: class names.
         seed: of the randomised PCA, which scikit-learn uses for large inputs.
@@ -72,7 +75,7 @@ def fit_baseline(x: Expression | Rows, y: Labels, classes: Sequence[str], seed: 
         raise EvaluationError(
             f"Expected training rows of at least two classes for the baseline. Received {codes.size}."
         )
-    if all((piece == x[:1]).all() for piece in as_rows(x).pieces()):
+    if all(((piece == x[:1]) | np.isnan(piece)).all() for piece in as_rows(x).pieces()):
         raise EvaluationError("Expected genes that vary among the training rows for the baseline. Received none.")
     from sklearn.linear_model import LogisticRegression
 
@@ -132,7 +135,7 @@ def _fit_at_once(x: Expression, n_components: int, seed: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), PCA(n_components, random_state=seed)).fit(x)
+    return make_pipeline(StandardScaler(), _masked(), PCA(n_components, random_state=seed)).fit(x)
 
 
 def _fit_in_pieces(x: Rows, n_components: int) -> Any:
@@ -145,12 +148,24 @@ def _fit_in_pieces(x: Rows, n_components: int) -> Any:
         scaler.partial_fit(piece)
     left = np.empty((0, x.shape[1]), np.float32)
     for piece in x.pieces():
-        left = np.concatenate([left, scaler.transform(piece)])
+        left = np.concatenate([left, _nan_to_mean(scaler.transform(piece))])
         if len(left) >= 2 * PIECE:  # it wants as many rows as components each time, and the last piece may be short
             pca.partial_fit(left[:PIECE])
             left = left[PIECE:]
     pca.partial_fit(left)
-    return make_pipeline(scaler, pca)
+    return make_pipeline(scaler, _masked(), pca)
+
+
+def _masked() -> Any:
+    """A step behind the scaler, which passes NaN over when it is fitted and leaves it where it is."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    return FunctionTransformer(_nan_to_mean)
+
+
+def _nan_to_mean(standardised: Expression) -> Expression:
+    """In place: a matrix of expression alone is not copied for nothing."""
+    return np.nan_to_num(standardised, copy=False, nan=0.0)
 
 
 def _scores(components: Any, x: Expression | Rows, unit: float) -> npt.NDArray[np.float64]:

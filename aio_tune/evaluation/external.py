@@ -14,7 +14,7 @@ from aio_tune.errors import EvaluationError, OverlapError
 from aio_tune.evaluation.baselines import fit_baseline, majority
 from aio_tune.evaluation.predict import Predictor, calls_table
 from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
-from aio_tune.models.ensemble import hash_patients
+from aio_tune.models.ensemble import hash_patients, kind_columns
 from aio_tune.tasks import MISSING, TASKS, Task, get_task
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def evaluate(
 
     # The whole cohort, labelled or not, is the target batch of a transductive harmoniser.
     whole = dataset.matrix([cohort])
-    prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.genes), copy=False)).only(known)
+    prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.columns), copy=False)).only(known)
     x = whole[known]
 
     def intervals(p: npt.NDArray[np.floating]) -> dict[str, Interval]:
@@ -227,7 +227,7 @@ def _baseline(
         ensemble: the model.
         dataset: holds its training patients, or not.
         cohort: the cohort of ``x``, none of whose samples are for training.
-        x: samples to be called, shape (n, n_genes), genes as in ``dataset``.
+        x: samples to be called, shape (n, n_columns), columns as in ``dataset``.
         seed: of the baseline.
     """
     task = get_task(ensemble.task)
@@ -241,16 +241,17 @@ def _baseline(
         return None, f"No baseline: the dataset has {found}, and at least {_ENOUGH_PATIENTS:.0%} are needed."
     used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
     rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
-    # The model's genes alone: what it cannot see, its baseline is not to see either.
-    known = set(ensemble.genes)
-    genes = np.flatnonzero([gene in known for gene in dataset.genes])
-    training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), genes)]
+    # The model's genes and kinds alone: what it cannot see, its baseline is not to see either.
+    known = {*ensemble.genes, *kind_columns(ensemble.kinds[1:], ensemble.genes)}
+    columns = np.flatnonzero([column in known for column in dataset.columns])
+    n_genes = len(set(ensemble.genes).intersection(dataset.genes))
+    training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), columns)]
     try:
         baseline = fit_baseline(training, task.encode(samples[task.name][rows]), task.classes, seed)
     except EvaluationError as error:
         return None, f"No baseline: {error.problem}"
-    note = f"Baseline trained on {int(rows.sum()):,} samples of {found}, {len(genes):,} genes."
-    return baseline.predict(x[:, genes]), note
+    note = f"Baseline trained on {int(rows.sum()):,} samples of {found}, {n_genes:,} genes."
+    return baseline.predict(x[:, columns]), note
 
 
 def _hashes(samples: "pd.DataFrame") -> "pd.Series[str]":

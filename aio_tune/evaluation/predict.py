@@ -37,6 +37,10 @@ class Predictor(Protocol):
         """Symbols of the genes that it looks at."""
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of omics that it looks at, expression first."""
+
+    @property
     def training_patients(self) -> frozenset[str]:
         """SHA-256 (hex) of the id of every patient in training."""
 
@@ -45,7 +49,10 @@ class Predictor(Protocol):
         """SHA-256 (hex) of every profile in training, as in a dataset's ``profile_sha256``."""
 
     def predict(self, frame: "pd.DataFrame") -> "Prediction":
-        """Class probabilities of samples in rows, gene symbols in columns, log2(TPM+1)."""
+        """Class probabilities of samples in rows, gene symbols in columns, log2(TPM+1).
+
+        Columns such as ``methylation:TP53`` are of further kinds.
+        """
 
 
 def calls_table(

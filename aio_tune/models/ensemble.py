@@ -6,8 +6,12 @@ Format v1::
     fold_0.keras      one network per fold
     fold_0.npz        its fitted preprocessing
 
-Nothing in it is a pickle. Every later version of aio_tune loads a v1 folder. The networks see a gene that the samples
-lack at its mean over the training patients; past a tenth of the genes the samples are refused.
+Format v2 has further kinds of omics (``omics`` in the description: kind -> unit), whose channels the networks see
+beside expression. An ensemble of expression alone is written as v1.
+
+Nothing in it is a pickle. Every later version of aio_tune loads a v1 and a v2 folder. The networks see a gene that the
+samples lack at its mean over the training patients; past a tenth of the genes the samples are refused. Of further kinds
+anything may be missing, a whole kind too: the networks were shown patients without, and are told.
 
 The samples of one call are one batch. That matters to a transductive harmoniser alone (see ``aio_tune.harmonise``): it
 takes them for one whole cohort, and refuses fewer than it can learn a cohort from, such as a single patient.
@@ -18,14 +22,15 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aio_tune.errors import RegistryError
 from aio_tune.harmonise import SINGLE_SAMPLE
+from aio_tune.kinds import EXPRESSION
 from aio_tune.models.safety import check_sha256, file_sha256, load_keras, plain_file
 from aio_tune.preprocess import Preprocessor
 
@@ -33,8 +38,10 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "ensemble.json"
+OMICS_BETA = "beta"
+"""The unit whose values are within 0 and 1; as in ``aio_tune.cohorts.OmicsUnit``, which does not travel with models."""
 MOST_MISSING = 0.10
 """Largest share of the genes that may be missing."""
 ROWS_AT_ONCE = 256
@@ -53,6 +60,7 @@ class EnsembleSpec:
         training_patients: sha256 (hex) of every patient id in training; see ``hash_patients``.
         training_profiles: sha256 (hex) of every profile in training, as in a dataset's ``profile_sha256``.
         origin: where it comes from (search, trial, dataset fingerprint, metrics), JSON values, for people.
+        omics: kinds beside expression, in the order of the preprocessing's columns -> unit, of ``OmicsUnit``.
     """
 
     task: str
@@ -62,6 +70,7 @@ class EnsembleSpec:
     training_patients: frozenset[str]
     training_profiles: frozenset[str]
     origin: dict[str, Any] = field(default_factory=dict)
+    omics: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,11 @@ class Ensemble:
     @property
     def genes(self) -> tuple[str, ...]:
         return self.spec.genes
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of omics that it looks at, expression first."""
+        return (EXPRESSION, *self.spec.omics)
 
     @property
     def training_patients(self) -> frozenset[str]:
@@ -186,16 +200,18 @@ class Ensemble:
         """Call samples.
 
         Args:
-            frame: one row per sample, one column per gene symbol, log2(TPM+1); columns in any order, others are
-                ignored. All samples of one cohort if ``least_batch`` is more than 0.
+            frame: one row per sample, one column per gene symbol, log2(TPM+1), and for every further kind columns
+                such as ``methylation:TP53``, in the unit of training, NaN or no column where it was not measured.
+                Columns in any order, others are ignored. All samples of one cohort if ``least_batch`` is more than 0.
 
         Raises:
-            RegistryError: over a tenth of the genes are missing, a gene stands there twice, a value is not a finite
-                number, or there are fewer samples than ``least_batch``.
+            RegistryError: over a tenth of the genes are missing, a column stands there twice, a value is not a finite
+                number or contradicts its unit, or there are fewer samples than ``least_batch``.
         """
         self._check_batch(len(frame))
         columns = frame.columns.astype(str)
-        twice = sorted(set(columns[columns.duplicated()]) & set(self.genes))
+        known = {*self.genes, *kind_columns(self.spec.omics, self.genes)}
+        twice = sorted(set(columns[columns.duplicated()]) & known)
         if twice:
             raise RegistryError(f"Expected each gene once. Received {', '.join(twice[:3])} more than once.")
         position = {gene: i for i, gene in enumerate(columns)}
@@ -218,14 +234,16 @@ class Ensemble:
                 f"Expected finite numbers. Received {x[row, gene]} for {self.genes[gene]} of {frame.index[row]!r}.",
                 "Leave out a gene that is not known.",
             )
-        folds = self.predict_matrix(x)
+        parts = [self._omics(frame, kind, position) for kind in self.spec.omics]
+        folds = self.predict_matrix(np.concatenate([x, *parts], axis=1) if parts else x)
         return Prediction(folds.mean(axis=0), folds, missing)
 
     def predict_matrix(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Each fold's probabilities.
 
         Args:
-            x: float32, shape (n, n_genes), genes in the order of ``genes``, log2(TPM+1); rows as for ``predict``.
+            x: float32, shape (n, n_kinds * n_genes), genes in the order of ``genes``, kinds in that of ``kinds``,
+                log2(TPM+1) and the units of training, NaN where a kind was not measured; rows as for ``predict``.
 
         Returns:
             float32, shape (n_folds, n, n_classes).
@@ -243,6 +261,26 @@ class Ensemble:
                 folds[fold, rows] = _to_numpy(model(preprocessor.draw(harmonised[rows]), training=False))
         return folds
 
+    def _omics(self, frame: "pd.DataFrame", kind: str, position: dict[str, int]) -> npt.NDArray[np.float32]:
+        """A further kind of the samples, shape (n, n_genes), NaN where it was not measured."""
+        names = kind_columns((kind,), self.genes)
+        here = [i for i, name in enumerate(names) if name in position]
+        x = np.full((len(frame), len(self.genes)), np.nan, np.float32)
+        try:
+            x[:, here] = frame.iloc[:, [position[names[i]] for i in here]].to_numpy(dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise RegistryError(f"Expected a number or nothing for {kind} of every gene. Received: {error}.") from error
+        unit = self.spec.omics[kind]
+        wrong = np.isinf(x) | ((x < 0) | (x > 1) if unit == OMICS_BETA else False)
+        if wrong.any():
+            row, gene = np.argwhere(wrong)[0]
+            raise RegistryError(
+                f"Expected {unit} values of {kind}. "
+                f"Received {x[row, gene]} for {self.genes[gene]} of {frame.index[row]!r}.",
+                "Leave out what is not known.",
+            )
+        return x
+
     def _check_batch(self, n: int) -> None:
         if n < self.least_batch:
             names = ", ".join(dict.fromkeys(self.harmonisers))
@@ -252,6 +290,11 @@ class Ensemble:
                 f"Call the cohort's samples together, or use a model whose harmoniser is one of "
                 f"{', '.join(SINGLE_SAMPLE)}.",
             )
+
+
+def kind_columns(kinds: Iterable[str], genes: Sequence[str]) -> list[str]:
+    """What the columns of further kinds are called where genes are columns: ``methylation:TP53``."""
+    return [f"{kind}:{gene}" for kind in kinds for gene in genes]
 
 
 def hash_patients(patients: Iterable[str]) -> frozenset[str]:
@@ -279,17 +322,24 @@ class _Description(_Record):
     """``ensemble.json``."""
 
     format: Literal["aio-ensemble"] = "aio-ensemble"
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 1
     task: str
     classes: tuple[str, ...] = Field(min_length=2)
     unit: Literal["log2(TPM+1)"] = "log2(TPM+1)"
     genes: tuple[str, ...] = Field(min_length=1)
+    omics: dict[str, str] = Field(default={}, exclude_if=lambda omics: not omics)
     gene_means: tuple[float, ...]
     missing_genes: str = f"training mean, up to {MOST_MISSING:.0%} of the genes"
     members: tuple[_MemberFiles, ...] = Field(min_length=1)
     training_patients_sha256: tuple[str, ...]
     training_profiles_sha256: tuple[str, ...]
     origin: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _version_says_whether_there_are_kinds(self) -> Self:
+        if (self.format_version == 1) != (not self.omics):
+            raise ValueError(f"format version {self.format_version} with {len(self.omics)} kinds beside expression")
+        return self
 
     def spec(self) -> EnsembleSpec:
         return EnsembleSpec(
@@ -300,6 +350,7 @@ class _Description(_Record):
             training_patients=frozenset(self.training_patients_sha256),
             training_profiles=frozenset(self.training_profiles_sha256),
             origin=self.origin,
+            omics=self.omics,
         )
 
 
@@ -311,9 +362,11 @@ def _describe(spec: EnsembleSpec, members: Sequence[_MemberFiles]) -> _Descripti
         )
     try:
         return _Description(
+            format_version=2 if spec.omics else 1,
             task=spec.task,
             classes=spec.classes,
             genes=spec.genes,
+            omics=spec.omics,
             gene_means=tuple(spec.gene_means.astype(np.float32).tolist()),
             members=tuple(members),
             training_patients_sha256=tuple(sorted(spec.training_patients)),
@@ -341,6 +394,12 @@ def _checked(folder: Path, file: _File, verify: bool) -> Path:
 
 
 def _check_fit(model: "keras.Model", preprocessor: Preprocessor, description: _Description, path: Path) -> None:
+    kinds = (EXPRESSION, *description.omics)
+    if preprocessor.kinds != kinds:
+        raise RegistryError(
+            f"Expected {path} to look at {', '.join(kinds)}. "
+            f"Received one that looks at {', '.join(preprocessor.kinds)}."
+        )
     expected = (None, *preprocessor.shape), (None, len(description.classes)), len(description.genes)
     received = tuple(model.input_shape), tuple(model.output_shape), preprocessor.layout.n_genes
     if expected != received:
@@ -356,7 +415,8 @@ def _read_description(folder: Path) -> _Description:
         description = _Description.model_validate_json(text)
     except ValidationError as error:
         raise RegistryError(
-            f"Expected a description of an ensemble of format version {FORMAT_VERSION} in {folder / DESCRIPTION}. "
+            f"Expected a description of an ensemble of format version {FORMAT_VERSION} or before in "
+            f"{folder / DESCRIPTION}. "
             f"Received: {_first(error)}",
             "If a newer aio_tune wrote it, update this one.",
         ) from None

@@ -143,7 +143,7 @@ def confirm_runs(
     plain = spec.model_copy(update=changes)
     source = FixedRuns([vary(best.params, spec.seed, run) for run in range(runs)])
     splits = new_splits(rows, spec.seed, runs)
-    feasibility = Feasibility(plain, len(dataset.genes), rows.task.n_classes, rows.in_memory)
+    feasibility = Feasibility(plain, len(dataset.genes), rows.task.n_classes, rows.in_memory, rows.kinds)
     confirmed = {"search": name, "trial": best.number, "params": best.params}
     facts = {**started_facts(plain, dataset, rows, f"{name}/confirm"), "space": {}, "confirms": confirmed}
     plan = Plan(plain, source, feasibility, rows, splits)

@@ -1,11 +1,12 @@
 """Which configurations can work at all, found out before they cost anything, and which are the same."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aio_tune.errors import TrialError
 from aio_tune.harmonise import HARMONISERS
+from aio_tune.kinds import EXPRESSION, choose
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.search_space import SearchSpec
 from aio_tune.training import configuration, input_shape, split_params
@@ -19,10 +20,19 @@ class Feasibility:
         n_genes: of the dataset.
         n_classes: of the task.
         in_memory: whether the training rows fit into the memory budget.
+        kinds: of omics that the dataset has.
     """
 
-    def __init__(self, spec: SearchSpec, n_genes: int, n_classes: int, in_memory: bool = True) -> None:
+    def __init__(
+        self,
+        spec: SearchSpec,
+        n_genes: int,
+        n_classes: int,
+        in_memory: bool = True,
+        kinds: Sequence[str] = (EXPRESSION,),
+    ) -> None:
         self._spec = spec
+        self._kinds = kinds
         self._in_memory = in_memory
         self._n_genes = n_genes
         self._n_classes = n_classes
@@ -33,7 +43,7 @@ class Feasibility:
             return f"excluded: {rule}"
         try:
             training, network = split_params(params)
-            shape = input_shape(params, self._n_genes)
+            shape = input_shape(params, self._n_genes, self._kinds)
             parameters = NETWORKS[DEFAULT_NETWORK].count_parameters(network, shape, self._n_classes)
         except TrialError as error:
             return str(error)
@@ -50,6 +60,7 @@ class Feasibility:
     def identity(self, params: Mapping[str, Any]) -> str:
         """Equal for configurations that mean the same: one that leaves out a default, and one that spells it out."""
         try:
-            return json.dumps(configuration(params), sort_keys=True)
+            whole = configuration(params)
+            return json.dumps({**whole, "omics": choose(whole["omics"], self._kinds)}, sort_keys=True)
         except TrialError:
             return json.dumps(params, sort_keys=True)

@@ -10,14 +10,16 @@ from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
 from aio_tune.expression import as_rows, mean_and_sd
 from aio_tune.figures import aio_figure, confusion_figure, roc_figure
+from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.ledger import Ledger
 from aio_tune.metrics import confusion, roc_points
-from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients
+from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients, kind_columns
 from aio_tune.preprocess import Preprocessor
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.tracking import Mirror, log_figures, register_search
+from aio_tune.training import split_params
 from aio_tune.training.fold import MODEL, PREPROCESSING
 from aio_tune.trial import fold_folder, trial_folder
 
@@ -69,13 +71,19 @@ def save_ensemble(
         task=rows.task.name,
         classes=rows.task.classes,
         genes=dataset.genes,
-        gene_means=mean_and_sd(as_rows(rows.expression()))[0].astype(np.float32),
+        gene_means=mean_and_sd(as_rows(select(rows.expression(), rows.kinds, (EXPRESSION,))))[0].astype(np.float32),
         training_patients=hash_patients(rows.samples["patient_id"]),
         training_profiles=frozenset(rows.samples["profile_sha256"]),
         origin={"search": state.started["name"], "trial": best.number, "params": best.params, **_origin_tags(state)},
+        omics={kind.name: kind.unit.value for kind in dataset.manifest.kinds if kind.name in kinds_of(best, rows)},
     )
     Ensemble.save(run.ensemble, [_member(run, best.number, fold) for fold in range(rows.folds.k)], spec)
     return spec
+
+
+def kinds_of(trial: TrialRecord, rows: TrainingRows) -> tuple[str, ...]:
+    """The kinds of omics that a trial's networks look at, in the order of their columns."""
+    return choose(split_params(trial.params)[0].omics, rows.kinds)
 
 
 def _origin_tags(state: SearchState) -> dict[str, str]:
@@ -113,7 +121,7 @@ def _register(
         fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
         params=best.params,
         tags=_origin_tags(state),
-        example=_example(rows, dataset),
+        example=_example(best, rows, dataset),
     )
     with Ledger(run.ledger) as ledger:
         ledger.append(
@@ -136,10 +144,12 @@ def _member(run: RunFolder, trial: int, fold: int) -> Member:
     return Member(fold, folder / MODEL, folder / PREPROCESSING)
 
 
-def _example(rows: TrainingRows, dataset: AioDataset) -> Any:
+def _example(best: TrialRecord, rows: TrainingRows, dataset: AioDataset) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(rows.stored.only(np.arange(EXAMPLES)).read(), columns=list(dataset.genes))
+    kinds = kinds_of(best, rows)
+    values = select(rows.stored.only(np.arange(EXAMPLES)).read(), rows.kinds, kinds)[:]
+    return pd.DataFrame(values, columns=[*dataset.genes, *kind_columns(kinds[1:], dataset.genes)])
 
 
 def _run_of(mirror: Mirror, trial: int) -> str:
@@ -195,4 +205,5 @@ def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure
     chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
     titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
     # As training rows, each by itself: the few shown are no cohort to a transductive harmoniser.
-    return aio_figure(preprocessor.transform_training(rows.stored.only(chosen).read()), titles)
+    drawn = select(rows.stored.only(chosen).read(), rows.kinds, preprocessor.kinds)[:]
+    return aio_figure(preprocessor.transform_training(drawn), titles)

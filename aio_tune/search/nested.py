@@ -11,6 +11,7 @@ from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
 from aio_tune.folds import Folds
+from aio_tune.kinds import select
 from aio_tune.metrics import evaluate_calls
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.search.confirm import NEW_SPLITS, finished_search, note, same_rows
@@ -100,8 +101,9 @@ def _judge(
         )
     save_ensemble(run, searched, searched.best, inner, dataset)
     _prepare_backend()
-    unseen = rows.stored.only(valid).read()
-    probabilities = Ensemble.load(run.ensemble).predict_matrix(unseen).mean(axis=0)
+    ensemble = Ensemble.load(run.ensemble)
+    unseen = select(rows.stored.only(valid).read(), rows.kinds, ensemble.kinds)[:]
+    probabilities = ensemble.predict_matrix(unseen).mean(axis=0)
     return evaluate_calls(rows.labels[valid].astype(np.int64), probabilities, rows.task.classes)
 
 

@@ -23,7 +23,7 @@ class TrainingRows:
         task: the clinical question.
         samples: one row per patient, as ``AioDataset.samples`` gives them.
         labels: int8 class indices, shape (n,), none missing.
-        stored: where their expression is, log2(TPM+1), shape (n, genes).
+        stored: where their expression is, log2(TPM+1), and beside it the other kinds, shape (n, kinds * genes).
         folds: K folds over these rows.
         in_memory: whether that fits into the memory budget; past it, each node reads it from its own disk.
     """
@@ -39,6 +39,11 @@ class TrainingRows:
     def patients(self) -> npt.NDArray[np.str_]:
         """Patient of each row."""
         return self.samples["patient_id"].to_numpy(dtype=str)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of omics that stand side by side in ``expression()``."""
+        return self.stored.dataset.kinds
 
     def expression(self) -> Matrix:
         """Expression of the rows: read into memory anew, or, past the budget, on this machine's disk.

@@ -87,7 +87,8 @@ def run_search(
     run = run or home.run(name)
     check_name(run, resume)
     facts = started_facts(spec, dataset, rows, name)
-    source, feasibility = OptunaStudy(spec), Feasibility(spec, len(dataset.genes), rows.task.n_classes, rows.in_memory)
+    n_genes, n_classes = len(dataset.genes), rows.task.n_classes
+    source, feasibility = OptunaStudy(spec), Feasibility(spec, n_genes, n_classes, rows.in_memory, rows.kinds)
     plan = Plan(spec, source, feasibility, rows, (rows.folds,))
     return run_plan(plan, facts, run, home, address, on_event)
 
@@ -264,6 +265,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
         folds_in_parallel=spec.resources.folds_in_parallel,
         cpus_per_fold=spec.resources.cpus_per_fold,
         gpus_per_fold=spec.resources.gpus_per_fold,
+        kinds=rows.kinds,
     )
     run_trials(director, context, concurrency(spec, ray.cluster_resources()), run.ray.resolve())
     if not rows.in_memory:

@@ -4,7 +4,7 @@
 # fmt: off
 KNOWN_PARAMETERS: tuple[str, ...] = (
     # of preprocessing and training
-    "harmoniser", "scaling", "layout", "optimizer", "learning_rate", "epsilon", "momentum", "weight_decay",
+    "omics", "harmoniser", "scaling", "layout", "optimizer", "learning_rate", "epsilon", "momentum", "weight_decay",
     "batch_size", "class_weight", "label_smoothing",
     # of the network
     "branches", "filters", "depth", "kernel_size", "pool", "conv_l1", "conv_l2", "dropout", "input_dropout",

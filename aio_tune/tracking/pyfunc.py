@@ -168,11 +168,15 @@ def _run_at_import(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _signature(spec: dict[str, Any]) -> Any:
-    """Genes in, call and probabilities out. No gene is required by name: the ensemble's own policy decides."""
+    """Genes, and other kinds' genes, in; call and probabilities out.
+
+    None is required by name: the ensemble's own policy decides.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    genes = [ColSpec(DataType.double, gene, required=False) for gene in spec["genes"]]
+    columns = [*spec["genes"], *(f"{kind}:{gene}" for kind in spec.get("omics", ()) for gene in spec["genes"])]
+    genes = [ColSpec(DataType.double, column, required=False) for column in columns]
     calls = [ColSpec(DataType.string, "call")]
     calls += [ColSpec(DataType.double, f"p_{name}") for name in spec["classes"]]
     return ModelSignature(inputs=Schema(genes), outputs=Schema(calls))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from aio_tune.errors import RegistryError, TrialError
 from aio_tune.expression import Floats, Matrix, Rows, as_rows
 from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
+from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
 from aio_tune.training.program import Program, State
@@ -80,7 +81,8 @@ class FoldTrainer:
 
     Args:
         params: the configuration; names left out have their defaults.
-        x: expression, float32, shape (n, genes), log2(TPM+1); read by rows, never written.
+        x: expression, float32, shape (n, genes), log2(TPM+1), and beside it the other kinds; read by rows, never
+            written.
         y: class indices, int8, shape (n,).
         spec: the fold's rows.
         classes: class names.
@@ -88,10 +90,11 @@ class FoldTrainer:
         layout_cache: folder for fitted layouts; None fits anew.
         program: of another fold of the same configuration, which saves this one the building and tracing of a
             network; None makes one.
+        kinds: of omics that stand side by side in ``x``, expression first.
 
     Raises:
-        TrialError: a parameter is unknown or out of range, the network cannot be built, the training rows lack a
-            class, or the validation rows are too few for the harmoniser.
+        TrialError: a parameter is unknown or out of range, a kind is not in ``x``, the network cannot be built, the
+            training rows lack a class, or the validation rows are too few for the harmoniser.
         ValueError: ``program`` is of another configuration.
     """
 
@@ -106,17 +109,20 @@ class FoldTrainer:
         seed: int,
         layout_cache: Path | None = None,
         program: Program | None = None,
+        kinds: Sequence[str] = (EXPRESSION,),
     ) -> None:
         missing = [name for code, name in enumerate(classes) if not (y[spec.train] == code).any()]
         if missing:
             raise TrialError(
                 f"Expected every class among fold {spec.fold}'s training rows. Received none of {', '.join(missing)}."
             )
-        self.program = program or Program(params, input_shape(params, x.shape[1]), len(classes))
+        shape = input_shape(params, x.shape[1] // len(kinds), kinds)
+        self.program = program or Program(params, shape, len(classes))
         if self.program.configuration != configuration(params):
             raise ValueError("Expected a program of the same configuration. Received another one's.")
         self.spec = spec
-        self._x = x
+        self._kinds = choose(self.program.settings.omics, kinds)
+        self._x = select(x, kinds, self._kinds)
         self._y = y
         self._classes = tuple(classes)
         self._seed = seed
@@ -149,7 +155,13 @@ class FoldTrainer:
             rows = Rows(self._x, self.spec.train)
             settings = self._settings
             self._preprocessor = Preprocessor.fit(
-                settings.scaling, settings.layout, rows, self._seed, self._layout_cache, settings.harmoniser
+                settings.scaling,
+                settings.layout,
+                rows,
+                self._seed,
+                self._layout_cache,
+                settings.harmoniser,
+                self._kinds,
             )
         return self._preprocessor
 

@@ -1,13 +1,15 @@
 """What is searched and is not of the network: harmoniser, scaling, layout, optimizer, batches."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
+from aio_tune.channels import picture_shape
 from aio_tune.errors import TrialError
 from aio_tune.harmonise import HARMONISERS
+from aio_tune.kinds import ALL, EXPRESSION, choose, read_choice
 from aio_tune.layout import Shape, grid_shape
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.models.base import Params
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 class TrainingParams(Params):
     """Parameters of the training and of what comes before the network."""
 
+    omics: str = Field(
+        ALL, description="kinds that are drawn: all of the dataset, or names as in expression+methylation"
+    )
     harmoniser: str = Field(
         "none", description="how cohorts are made comparable, before scaling; see aio_tune.harmonise.HARMONISERS"
     )
@@ -40,6 +45,12 @@ class TrainingParams(Params):
         if name not in SCALINGS:
             raise ValueError(f"Expected one of {', '.join(SCALINGS)}")
         return name
+
+    @field_validator("omics")
+    @classmethod
+    def _known_omics(cls, omics: str) -> str:
+        read_choice(omics)  # whether the data have them is not known here
+        return omics
 
     @field_validator("harmoniser")
     @classmethod
@@ -94,10 +105,17 @@ def configuration(params: Mapping[str, Any]) -> dict[str, Any]:
     return training.model_dump(mode="json") | network.model_dump(mode="json")
 
 
-def input_shape(params: Mapping[str, Any], n_genes: int) -> Shape:
+def input_shape(params: Mapping[str, Any], n_genes: int, kinds: Sequence[str] = (EXPRESSION,)) -> Shape:
     """Shape of the pictures that a configuration asks for, known before anything is fitted.
 
+    Args:
+        params: the configuration.
+        n_genes: of the data.
+        kinds: of omics that the data have.
+
     Raises:
-        TrialError: a parameter is unknown or out of range, or the genes do not fit into the layout's size.
+        TrialError: a parameter is unknown or out of range, the genes do not fit into the layout's size, or the data
+            do not have a kind.
     """
-    return grid_shape(split_params(params)[0].layout, n_genes)
+    chosen = split_params(params)[0]
+    return picture_shape(grid_shape(chosen.layout, n_genes), len(choose(chosen.omics, kinds)))

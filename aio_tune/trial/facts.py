@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from aio_tune.dataset import StoredRows
 from aio_tune.expression import Floats, Matrix
+from aio_tune.kinds import EXPRESSION
 
 if TYPE_CHECKING:
     import ray
@@ -106,6 +107,7 @@ class TrialContext:
         folds_in_parallel: workers of one trial.
         cpus_per_fold: CPUs and TensorFlow threads of one worker.
         gpus_per_fold: share of a GPU of one worker; 0 hides the GPUs from it.
+        kinds: of omics that stand side by side in ``expression``.
     """
 
     expression: SharedMatrix | StoredRows
@@ -121,3 +123,4 @@ class TrialContext:
     folds_in_parallel: int
     cpus_per_fold: int
     gpus_per_fold: float
+    kinds: tuple[str, ...] = (EXPRESSION,)

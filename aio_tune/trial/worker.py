@@ -93,6 +93,7 @@ class FoldWorker:
                 seed=context.seed + task.split,
                 layout_cache=context.layouts_folder,
                 program=other.program if other else None,
+                kinds=context.kinds,
             )
             folder = fold_folder(context.trials_folder, self._trial, fold)
             if (folder / CHECKPOINT).exists():

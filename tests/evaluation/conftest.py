@@ -33,6 +33,10 @@ class LinearModel:
     def genes(self) -> tuple[str, ...]:
         return (*GENES, "GENE_X")
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("expression",)
+
     def predict(self, frame: pd.DataFrame) -> Prediction:
         score = frame[list(GENES[SIGNAL])].to_numpy(np.float64).mean(axis=1, keepdims=True) - 5.8
         rng = np.random.default_rng(0)

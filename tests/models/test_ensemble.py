@@ -173,8 +173,10 @@ def test_folders_that_are_refused(saved: Path, tmp_path: Path) -> None:
     cases["preprocessing"] = "to be the recorded file"
     (attack("gone") / "fold_1.npz").unlink()
     cases["gone"] = "none of that name"
-    edit(attack("later"), format_version=2)
-    cases["later"] = "format version 1"
+    edit(attack("later"), format_version=3)
+    cases["later"] = "format version 2 or before"
+    edit(attack("kinds"), omics={"methylation": "beta"})
+    cases["kinds"] = "format version 1 with 1 kinds beside expression"
     edit(attack("another"), format="zip")
     cases["another"] = "description of an ensemble"
     edit(attack("fewer genes"), genes=GENE_NAMES[:-1])
