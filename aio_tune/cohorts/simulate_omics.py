@@ -23,7 +23,7 @@ from aio_tune.errors import CohortError
 _GENES_LACKING = 0.03
 _FALL = 0.4  # logits of methylation per unit of a gene's log2 expression, around its baseline
 _FALL_SIGNAL = 0.8
-_HIDDEN = 1.5  # logits per doubling of the Ki67 percentage that expression does not show
+_HIDDEN = 2.5  # logits per doubling of the Ki67 percentage that expression does not show
 _NOISE = 0.7  # logits, per value
 _RATIO = 0.25  # log2 ratio per unit of a module's activity
 _RATIO_NOISE = 0.1

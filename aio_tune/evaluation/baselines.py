@@ -135,7 +135,9 @@ def _fit_at_once(x: Expression, n_components: int, seed: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), _masked(), PCA(n_components, random_state=seed)).fit(x)
+    pipeline = make_pipeline(StandardScaler(), _masked(), PCA(n_components, random_state=seed))
+    with np.errstate(invalid="ignore"):  # of a column that nobody has
+        return pipeline.fit(x)
 
 
 def _fit_in_pieces(x: Rows, n_components: int) -> Any:
@@ -145,7 +147,10 @@ def _fit_in_pieces(x: Rows, n_components: int) -> Any:
 
     scaler, pca = StandardScaler(), IncrementalPCA(n_components)
     for piece in x.pieces():
-        scaler.partial_fit(piece)
+        with np.errstate(invalid="ignore"):
+            scaler.partial_fit(piece)
+        # A column that nobody had so far begins as at the start; NaN would stay.
+        scaler.mean_, scaler.var_ = np.nan_to_num(scaler.mean_), np.nan_to_num(scaler.var_)
     left = np.empty((0, x.shape[1]), np.float32)
     for piece in x.pieces():
         left = np.concatenate([left, _nan_to_mean(scaler.transform(piece))])
