@@ -98,12 +98,9 @@ class Watch(threading.Thread):
     def _look(self) -> None:
         own: list[float] = []
         store = 0.0
-        for process in psutil.process_iter(["cmdline"]):
-            line = " ".join(process.info["cmdline"] or ())
-            is_worker = "FoldWorker" in line
-            if not (is_worker or process.pid == self._driver.pid or line.startswith("ray::") or "raylet" in line):
-                continue
+        for process in psutil.Process().children(recursive=True):
             try:
+                is_worker = "FoldWorker" in " ".join(process.cmdline())
                 mine, shared = memory_of(process)
             except (OSError, psutil.Error):
                 continue
