@@ -1,6 +1,5 @@
 """Whether networks learn from a further kind of omics what expression does not tell, on simulated cohorts."""
 
-
 import numpy as np
 import pytest
 
