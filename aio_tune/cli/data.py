@@ -39,6 +39,10 @@ def prepare(
     annotation: Annotated[
         Path | None, typer.Option(help="Gene positions, TSV or GTF. Default: found in the folders.")
     ] = None,
+    aliases: Annotated[
+        Path | None,
+        typer.Option(help="Other names of genes: HGNC's complete set, or TSV. Default: found in the folders."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
 ) -> None:
     """Turn cohort files into an AIO dataset.
@@ -52,12 +56,14 @@ def prepare(
     from aio_tune.dataset import unchanged
 
     try:
-        dataset = unchanged(out, folders, genes, annotation)
+        dataset = unchanged(out, folders, genes, annotation, aliases)
         if dataset is not None:
             say(f"Nothing to do: {out} was made of the same files with the same options.")
         else:
             with PrepareView() as view, telling(view):
-                dataset = prepare_dataset(folders, out, genes=genes, annotation=annotation, overwrite=overwrite)
+                dataset = prepare_dataset(
+                    folders, out, genes=genes, annotation=annotation, aliases=aliases, overwrite=overwrite
+                )
     except KeyboardInterrupt:
         raise DatasetError(f"The preparation was interrupted; nothing unfinished is left at {out}.") from None
     for note in notes_of(dataset):
@@ -69,16 +75,25 @@ def prepare(
 
 
 def prepare_dataset(
-    folders: list[Path], out: Path, *, genes: int, annotation: Path | None, overwrite: bool = False
+    folders: list[Path],
+    out: Path,
+    *,
+    genes: int,
+    annotation: Path | None,
+    aliases: Path | None = None,
+    overwrite: bool = False,
 ) -> "AioDataset":
     """Read the cohorts of ``folders``, bring them to common genes and scale, and write the dataset."""
-    from aio_tune.cohorts import assemble, find_positions, read_folder, read_positions
+    from aio_tune.cohorts import assemble, find_names, find_positions, read_folder, read_names, read_positions
     from aio_tune.dataset import check_target, write_dataset
 
     check_target(out, overwrite)
     cohorts = [cohort for folder in folders for cohort in read_folder(folder)]
     positions = read_positions(annotation or find_positions(folders))
-    assembly = assemble(cohorts, positions, genes, in_place=True)  # the expression as read is not needed any more
+    table = aliases or find_names(folders)
+    names = None if table is None else read_names(table)
+    # In place: the expression as read is not needed any more.
+    assembly = assemble(cohorts, positions, genes, names=names, in_place=True)
     return write_dataset(assembly, out, n_genes=genes, overwrite=overwrite)
 
 

@@ -11,6 +11,7 @@ from aio_tune.cohorts.assemble import Assembly, GeneTable, assemble
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.checks import check_cohort
 from aio_tune.cohorts.formats import FORMATS, read_folder
+from aio_tune.cohorts.names import GeneNames, find_names, read_names
 from aio_tune.cohorts.omics import Omics, OmicsUnit
 from aio_tune.cohorts.positions import GenePositions, find_positions, read_positions
 from aio_tune.cohorts.simulate import simulate
@@ -22,6 +23,7 @@ __all__ = [
     "Assembly",
     "Cohort",
     "CohortFormat",
+    "GeneNames",
     "GenePositions",
     "GeneTable",
     "Omics",
@@ -29,8 +31,10 @@ __all__ = [
     "Unit",
     "assemble",
     "check_cohort",
+    "find_names",
     "find_positions",
     "read_folder",
+    "read_names",
     "read_positions",
     "simulate",
     "table_one",

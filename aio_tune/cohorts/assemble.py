@@ -1,7 +1,7 @@
 """Several cohorts on one scale, with the same genes in genomic order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.clinical import plural
+from aio_tune.cohorts.names import GeneNames, rename_genes
 from aio_tune.cohorts.omics import OmicsUnit, common_units, measured_columns
 from aio_tune.cohorts.positions import GenePositions
 from aio_tune.cohorts.progress import tell
@@ -28,6 +29,8 @@ class GeneTable:
         tss: transcription starts in bases, int64, shape (n_genes,).
         source: name of the file the positions come from.
         source_sha256: hex digest of that file.
+        aliases: name of the table of gene aliases; empty if there was none.
+        aliases_sha256: hex digest of it.
     """
 
     symbols: tuple[str, ...]
@@ -35,6 +38,8 @@ class GeneTable:
     tss: npt.NDArray[np.int64]
     source: str = ""
     source_sha256: str = ""
+    aliases: str = ""
+    aliases_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -48,11 +53,13 @@ class Assembly:
         cohorts: all in ``log2(TPM+1)``, all with ``genes.symbols`` as their genes, in that order.
         genes: the genes they share.
         dropped: reason -> number of genes of at least one cohort that are not in ``genes`` for that reason.
+        dropped_genes: the same, by symbol, in alphabetical order.
     """
 
     cohorts: list[Cohort]
     genes: GeneTable
     dropped: dict[str, int]
+    dropped_genes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[str, OmicsUnit]:
@@ -65,7 +72,12 @@ class Assembly:
 
 
 def assemble(
-    cohorts: Sequence[Cohort], positions: GenePositions, n_genes: int | None = None, *, in_place: bool = False
+    cohorts: Sequence[Cohort],
+    positions: GenePositions,
+    n_genes: int | None = None,
+    *,
+    names: GeneNames | None = None,
+    in_place: bool = False,
 ) -> Assembly:
     """Brings cohorts to the common scale, the shared genes and genomic order.
 
@@ -76,6 +88,7 @@ def assemble(
         cohorts: at least one, of different names.
         positions: where the genes lie.
         n_genes: keep at most the first so many in genomic order; None keeps all.
+        names: what else genes are called, so that cohorts of different years share more of them.
         in_place: write over the cohorts' own expression where that is possible, so that no second matrix is needed;
             the cohorts given are of no use afterwards.
 
@@ -83,10 +96,11 @@ def assemble(
         CohortError: no cohort, two of one name, no gene in common, none with a position, none asked for, a sample
             without any expression, or a kind of omics in different units.
     """
-    names = [cohort.name for cohort in cohorts]
-    if not cohorts or len(set(names)) < len(names):
-        raise CohortError(f"Expected cohorts of different names. Received {', '.join(names) or 'none'}.")
+    called = [cohort.name for cohort in cohorts]
+    if not cohorts or len(set(called)) < len(called):
+        raise CohortError(f"Expected cohorts of different names. Received {', '.join(called) or 'none'}.")
     common_units((cohort.name, cohort.omics) for cohort in cohorts)
+    cohorts = [rename_genes(cohort, names or GeneNames(), positions) for cohort in cohorts]
     shared = set(cohorts[0].genes).intersection(*(cohort.genes for cohort in cohorts[1:]))
     everywhere = set().union(*(cohort.genes for cohort in cohorts))
     if not shared:
@@ -105,9 +119,9 @@ def assemble(
         raise CohortError(f"Expected at least 1 gene to be asked for. Received {n_genes:,}.")
     kept = tuple(ordered[:n_genes])
     dropped = {
-        "not in every cohort": len(everywhere) - len(shared),
-        "no position on chromosomes 1-22, X, Y": len(shared) - len(ordered),
-        "beyond the number of genes asked for": len(ordered) - len(kept),
+        "not in every cohort": tuple(sorted(everywhere - shared)),
+        "no position on chromosomes 1-22, X, Y": tuple(sorted(shared.difference(ordered))),
+        "beyond the number of genes asked for": tuple(sorted(ordered[len(kept) :])),
     }
     genes = GeneTable(
         kept,
@@ -115,8 +129,11 @@ def assemble(
         np.asarray([positions[symbol].tss for symbol in kept], dtype=np.int64),
         positions.source,
         positions.sha256,
+        names.source if names else "",
+        names.sha256 if names else "",
     )
-    return Assembly([_on_common_scale(cohort, kept, in_place) for cohort in cohorts], genes, dropped)
+    counts = {reason: len(symbols) for reason, symbols in dropped.items()}
+    return Assembly([_on_common_scale(cohort, kept, in_place) for cohort in cohorts], genes, counts, dropped)
 
 
 def _on_common_scale(cohort: Cohort, genes: tuple[str, ...], in_place: bool) -> Cohort:

@@ -5,7 +5,8 @@ it, in the words of ``cohort.yaml``; as formats are told apart by the names of f
 
 name: our_cohort
 expression:
-  unit: TPM                    # or FPKM, log2(TPM+1), log2(FPKM+0.1)
+  unit: TPM                    # or FPKM, log2(TPM+1), log2(FPKM+0.1), counts
+  lengths: length              # for counts alone: a column of var, gene lengths in bases
   layer: tpm                   # optional; without it X
   symbols: gene_name           # optional, a column of var; without it the names of var
 clinical:                      # all optional, columns of obs
@@ -28,7 +29,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,7 @@ from aio_tune.cohorts.clinical import (
 from aio_tune.cohorts.description import read_description
 from aio_tune.cohorts.exported import UNIT, Provenance, check_kind, check_profiles, read_provenance
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
+from aio_tune.cohorts.lengths import COUNTS, counts_to_tpm
 from aio_tune.cohorts.omics import Omics, OmicsUnit, check_kind_name, check_values
 from aio_tune.cohorts.text_table import TextTable, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
@@ -64,9 +66,21 @@ class _Model(BaseModel):
 
 
 class _Expression(_Model):
-    unit: Unit
+    unit: Unit | Literal["counts"]
     layer: str | None = None
     symbols: str | None = None
+    lengths: str | None = None
+
+    @model_validator(mode="after")
+    def _lengths_of_counts(self) -> Self:
+        if (self.unit == COUNTS) != (self.lengths is not None):
+            raise ValueError("lengths, a column of var, with unit: counts and with no other unit")
+        return self
+
+    @property
+    def becomes(self) -> Unit:
+        """The unit of what is read."""
+        return Unit(self.unit) if self.lengths is None else Unit.TPM
 
 
 class _Clinical(_Model):
@@ -123,14 +137,19 @@ class AnnDataFile(CohortFormat):
                     "One of two lines will do: `name: our_cohort` and `expression: {unit: TPM}`.",
                 )
             described = given or _of_export(file, provenance)
-            layer, unit = described.expression.layer, described.expression.unit
+            layer, unit = described.expression.layer, described.expression.becomes
             _refuse_duplicates(file.names("obs"), f"obs of {path.name}")
             _refuse_other_logarithm(file, described)
             values = file.matrix(layer)
+            symbols = gene_symbols(file, described)
+            notes: list[str] = []
+            if described.expression.lengths is not None:
+                length = _lengths(file, described.expression.lengths)
+                notes = counts_to_tpm(values, length, file.names("obs"), file.where(layer))
+                symbols = [symbol if known else None for symbol, known in zip(symbols, length < np.inf, strict=True)]
             check_unit(values, unit, file.where(layer))
             if given is None:
                 check_profiles(file, values)
-            symbols = gene_symbols(file, described)
             omics = _read_omics(file, described, symbols)
             if given is None:
                 for kind, one in omics.items():
@@ -143,6 +162,7 @@ class AnnDataFile(CohortFormat):
                 values=values,
                 symbols=symbols,
                 omics=omics,
+                notes=notes,
                 sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
             )
             return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
@@ -167,6 +187,21 @@ def gene_symbols(file: H5adFile, described: Description | None) -> list[str | No
     column = None if described is None else described.expression.symbols
     names = file.names("var") if column is None else file.column("var", column)
     return [name or None for name in names]
+
+
+def _lengths(file: H5adFile, column: str) -> npt.NDArray[np.float64]:
+    """Gene lengths in bases from var, infinite where there is none.
+
+    Raises:
+        CohortError: a cell is no number over 0.
+    """
+    lengths = []
+    for gene, cell in zip(file.names("var"), file.column("var", column), strict=True):
+        length = read_number({column: cell}, column, gene, f"var of {file.path.name}")
+        if length <= 0:
+            raise CohortError(f"Expected a length in bases in var of {file.path.name}. Received {cell!r} for {gene!r}.")
+        lengths.append(np.inf if np.isnan(length) else length)
+    return np.asarray(lengths)
 
 
 def _read_omics(file: H5adFile, described: Description, symbols: Sequence[str | None]) -> dict[str, Omics]:
@@ -217,7 +252,7 @@ def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
 
 def _refuse_other_logarithm(file: H5adFile, described: Description) -> None:
     """Scanpy's log1p is the natural logarithm unless it is told otherwise, and leaves a note of that in uns."""
-    unit = described.expression.unit
+    unit = described.expression.becomes
     note = file.uns("log1p")
     if note is None or not unit.is_log or described.expression.layer is not None:
         return
@@ -242,6 +277,7 @@ class _Reading:
         values: unit checked, shape (n_samples, n_genes).
         symbols: of the genes, None where one has none.
         omics: further kinds, of the rows and columns of ``values``.
+        notes: what the user must be told of the whole file.
         sources: file name -> sha256.
     """
 
@@ -252,6 +288,7 @@ class _Reading:
     values: npt.NDArray[np.float32]
     symbols: list[str | None]
     omics: dict[str, Omics]
+    notes: list[str]
     sources: dict[str, str]
 
     def rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
@@ -278,7 +315,7 @@ class _Reading:
         samples = self._cells(clinical.sample, rows) or [self.file.names("obs")[row] for row in rows]
         _refuse_duplicates(samples, where)
         labels: dict[str, list[str | None]] = {}
-        notes: list[str] = []
+        notes = list(self.notes)
         for label in _labels(self.described):
             records = [{label.key: cell} for cell in self._cells(label.key, rows)]
             labels[label.task], more = read_labels(label, samples, records, where)
@@ -299,7 +336,7 @@ class _Reading:
         cohort = build_cohort(
             name=name,
             table=TextTable(_rows(self.values, rows), tuple(samples), {}, [symbol or "" for symbol in self.symbols]),
-            unit=self.described.expression.unit,
+            unit=self.described.expression.becomes,
             subjects=subjects,
             notes=notes,
             sources=self.sources,

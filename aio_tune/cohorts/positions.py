@@ -8,7 +8,7 @@ largest end. Coordinates are as in the file (GTF: from 1, both ends included); o
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aio_tune.cohorts.text_table import open_text, sha256_of
@@ -52,11 +52,13 @@ class GenePositions:
         by_symbol: symbol -> position.
         source: name of the file they were read from.
         sha256: hex digest of that file.
+        by_id: Ensembl gene id without version -> symbol, where the file has both.
     """
 
     by_symbol: dict[str, Position]
     source: str
     sha256: str
+    by_id: dict[str, str] = field(default_factory=dict)
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self.by_symbol
@@ -84,10 +86,11 @@ def read_positions(path: Path) -> GenePositions:
     """
     if not path.is_file():
         raise CohortError(f"Expected a file of gene positions. Received {path}, which does not exist.")
-    by_symbol = _merge(_entries(path))
+    by_id: dict[str, str] = {}
+    by_symbol = _merge(_entries(path, by_id))
     if not by_symbol:
         raise CohortError(f"Expected genes on chromosomes 1 to 22, X and Y in {path.name}. Received none.")
-    return GenePositions(by_symbol, path.name, sha256_of(path))
+    return GenePositions(by_symbol, path.name, sha256_of(path), by_id)
 
 
 def find_positions(folders: Sequence[Path]) -> Path:
@@ -113,12 +116,13 @@ def find_positions(folders: Sequence[Path]) -> Path:
 _Entry = tuple[str, Position]
 
 
-def _entries(path: Path) -> Iterable[_Entry]:
+def _entries(path: Path, by_id: dict[str, str]) -> Iterable[_Entry]:
+    """What the file holds; a GTF's gene ids are put into ``by_id``."""
     if path.suffix == ".h5ad":
         from aio_tune.cohorts.h5ad_positions import h5ad_entries  # it needs this module
 
         return h5ad_entries(path)
-    return _gtf_entries(path) if ".gtf" in path.suffixes else _tsv_entries(path)
+    return _gtf_entries(path, by_id) if ".gtf" in path.suffixes else _tsv_entries(path)
 
 
 def _merge(entries: Iterable[_Entry]) -> dict[str, Position]:
@@ -175,7 +179,7 @@ def _tsv_entries(path: Path) -> Iterator[_Entry]:
                 yield symbol, position
 
 
-def _gtf_entries(path: Path) -> list[_Entry]:
+def _gtf_entries(path: Path, by_id: dict[str, str]) -> list[_Entry]:
     """Entries of the coarsest feature that the file has."""
     entries: dict[str, list[_Entry]] = {feature: [] for feature in _FEATURES}
     with open_text(path) as file:
@@ -189,8 +193,11 @@ def _gtf_entries(path: Path) -> list[_Entry]:
             # Genes come before their transcripts: once one is seen, the finer features are of no use.
             if feature not in entries or (feature != "gene" and entries["gene"]):
                 continue
-            match = _ATTRIBUTE["gene_name"].search(attributes) or _ATTRIBUTE["gene_id"].search(attributes)
+            name, identifier = (_ATTRIBUTE[key].search(attributes) for key in ("gene_name", "gene_id"))
+            match = name or identifier
             position = _position((chrom, start, end, strand), path, number)
             if match and position is not None:
                 entries[feature].append((match[1], position))
+                if name and identifier and identifier[1].startswith("ENSG"):
+                    by_id[identifier[1].partition(".")[0]] = name[1]
     return next((entries[feature] for feature in _FEATURES if entries[feature]), [])

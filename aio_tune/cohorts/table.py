@@ -4,7 +4,8 @@ name: our_cohort
 expression:
   file: expression.tsv.gz      # CSV, TSV (plain or gzip) or Parquet
   genes_in: rows               # rows (first column: symbols) or columns (first column: sample ids)
-  unit: log2(TPM+1)            # or log2(FPKM+0.1), TPM, FPKM
+  unit: log2(TPM+1)            # or log2(FPKM+0.1), TPM, FPKM, counts
+  lengths: gencode.gtf.gz      # for counts alone: a GTF, or a table of genes and their length in bases
 clinical:
   file: clinical.csv
   sample: sample_id            # column names
@@ -19,10 +20,10 @@ labels:                        # task: column, and what its values mean; NA and 
 
 import csv
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
@@ -35,6 +36,7 @@ from aio_tune.cohorts.clinical import (
     read_number,
 )
 from aio_tune.cohorts.description import read_description
+from aio_tune.cohorts.lengths import COUNTS, counts_to_tpm, read_lengths
 from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -50,7 +52,19 @@ class _Model(BaseModel):
 class _Expression(_Model):
     file: str
     genes_in: Literal["rows", "columns"]
-    unit: Unit
+    unit: Unit | Literal["counts"]
+    lengths: str | None = None
+
+    @model_validator(mode="after")
+    def _lengths_of_counts(self) -> Self:
+        if (self.unit == COUNTS) != (self.lengths is not None):
+            raise ValueError("lengths, the name of a file of gene lengths, with unit: counts and with no other unit")
+        return self
+
+    @property
+    def becomes(self) -> Unit:
+        """The unit of what is read."""
+        return Unit(self.unit) if self.lengths is None else Unit.TPM
 
 
 class _Clinical(_Model):
@@ -86,7 +100,7 @@ class GenericTable(CohortFormat):
         described = read_description(folder / DESCRIPTION, _Description)
         expression_file = inside(folder, described.expression.file, DESCRIPTION)
         clinical_file = inside(folder, described.clinical.file, DESCRIPTION)
-        unit = described.expression.unit
+        unit = described.expression.becomes
 
         columns, records = _read_records(clinical_file)
         samples = _column(described.clinical.sample, columns, records, clinical_file)
@@ -97,6 +111,15 @@ class GenericTable(CohortFormat):
         table = read_expression(expression_file, described.expression.genes_in)
         where = f"{expression_file.name} and {clinical_file.name}"
         _, notes = match_profiles(table.columns, samples, where)
+        sources = [folder / DESCRIPTION, expression_file, clinical_file]
+        symbols: list[str | None] = list(table.row_names)
+        if described.expression.lengths is not None:
+            lengths = inside(folder, described.expression.lengths, DESCRIPTION)
+            known = read_lengths(lengths)
+            length = np.asarray([known.get(name, np.inf) for name in table.row_names])
+            notes += counts_to_tpm(table.values, length, table.columns, expression_file.name)
+            symbols = [name if name in known else None for name in table.row_names]
+            sources.append(lengths)
         check_unit(table.values, unit, expression_file.name)
 
         labels: dict[str, list[str | None]] = {}
@@ -135,8 +158,9 @@ class GenericTable(CohortFormat):
             unit=unit,
             subjects=subjects,
             notes=notes,
-            sources={path.name: sha256_of(path) for path in (folder / DESCRIPTION, expression_file, clinical_file)},
+            sources={path.name: sha256_of(path) for path in sources},
             folder=folder,
+            symbols=symbols,
         )
         return [cohort]
 

@@ -145,7 +145,7 @@ def check_unit(values: npt.NDArray[Any], unit: Unit, where: str) -> None:
     if low == high:
         raise refuse(f"the same value, {low:g}, everywhere")
     if x.shape[1] >= _MANY_GENES and _all_whole(x):
-        raise refuse(f"whole numbers only, up to {high:g}: these look like counts")
+        raise refuse(f"whole numbers only, up to {high:g}: these look like counts, which is a unit of its own")
     if unit is Unit.LOG2_FPKM_01:
         _check_log2_fpkm(x, low, high, refuse)
     elif unit is Unit.LOG2_TPM_1:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aio_tune.cohorts import FORMATS, find_positions
+from aio_tune.cohorts import FORMATS, find_names, find_positions
 from aio_tune.cohorts.text_table import sha256_of
 from aio_tune.dataset.manifest import CohortEntry, Manifest, release
 from aio_tune.dataset.opened import AioDataset, open_dataset
@@ -12,7 +12,11 @@ from aio_tune.errors import CohortError, DatasetError
 
 
 def unchanged(
-    out: Path, folders: Sequence[Path], n_genes: int | None = None, positions: Path | None = None
+    out: Path,
+    folders: Sequence[Path],
+    n_genes: int | None = None,
+    positions: Path | None = None,
+    names: Path | None = None,
 ) -> AioDataset | None:
     """The dataset at ``out``, if it is whole and made of these very files, with these settings, by this release.
 
@@ -25,16 +29,20 @@ def unchanged(
         folders: the folders of cohort files, in the order in which they are read.
         n_genes: how many genes are asked for at most; None is all.
         positions: the file of gene positions; by default the one found in the folders.
+        names: the table of gene aliases; likewise.
     """
     try:
         dataset = open_dataset(out, verify=True)
-        positions = positions or find_positions(folders)
+        positions, names = positions or find_positions(folders), names or find_names(folders)
     except (DatasetError, CohortError):
         return None
     manifest = dataset.manifest
     if manifest.package_version != release() or manifest.requested_genes != n_genes:
         return None
-    if not positions.is_file() or positions.name != manifest.genes.source:
+    genes = manifest.genes
+    if _facts(positions) != (genes.source, genes.source_sha256):
+        return None
+    if _facts(names) != (genes.aliases, genes.aliases_sha256):
         return None
     held: list[CohortEntry] = []
     for folder in folders:
@@ -42,9 +50,12 @@ def unchanged(
         if not here:
             return None
         held += here
-    if tuple(held) != manifest.cohorts or sha256_of(positions) != manifest.genes.source_sha256:
-        return None
-    return dataset
+    return dataset if tuple(held) == manifest.cohorts else None
+
+
+def _facts(path: Path | None) -> tuple[str, str]:
+    """Name and sha256 of a file; empty where there is none."""
+    return (path.name, sha256_of(path)) if path and path.is_file() else ("", "")
 
 
 def _cohorts_of(folder: Path, manifest: Manifest) -> list[CohortEntry]:

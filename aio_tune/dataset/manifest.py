@@ -39,6 +39,8 @@ class GeneEntries(_Entry):
     tss: tuple[int, ...] = Field(description="transcription start, base pairs; the end of a gene on the minus strand")
     source: str = Field(description="name of the file the positions come from; empty where unknown")
     source_sha256: Sha256 | Literal[""]
+    aliases: str = Field(default="", description="name of the table of gene aliases; empty if there was none")
+    aliases_sha256: Sha256 | Literal[""] = ""
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -107,6 +109,7 @@ class Manifest(_Entry):
     tasks: dict[str, TaskEntry]
     cohorts: tuple[CohortEntry, ...] = Field(min_length=1)
     dropped: dict[str, Count] = Field(description="why genes were left out -> how many")
+    dropped_genes: dict[str, tuple[str, ...]] = Field(default={}, description="the same genes, by symbol")
     shards: tuple[ShardEntry, ...]
 
     @model_validator(mode="after")
@@ -137,10 +140,14 @@ class Manifest(_Entry):
         return (EXPRESSION, *(kind.name for kind in self.kinds))
 
     def facts(self) -> dict[str, Any]:
-        """The manifest in JSON values: of format version 1 what that has always had."""
+        """The manifest in JSON values, without the fields that came later and are empty."""
         content = self.model_dump(mode="json")
-        if not self.kinds:
-            del content["kinds"]
+        # The first folders of version 1 were written before there were these.
+        for later in ("kinds", "dropped_genes"):
+            if not content[later]:
+                del content[later]
+        if not self.genes.aliases:
+            del content["genes"]["aliases"], content["genes"]["aliases_sha256"]
         return content
 
     @property

@@ -45,7 +45,9 @@ class AioDataset:
     def gene_table(self) -> GeneTable:
         """Symbols, chromosomes and transcription starts, in the order of ``genes``."""
         genes = self.manifest.genes
-        return GeneTable(genes.symbols, genes.chroms, np.array(genes.tss, np.int64), genes.source, genes.source_sha256)
+        tss = np.array(genes.tss, np.int64)
+        files = (genes.source, genes.source_sha256, genes.aliases, genes.aliases_sha256)
+        return GeneTable(genes.symbols, genes.chroms, tss, *files)
 
     @property
     def cohort_names(self) -> tuple[str, ...]:

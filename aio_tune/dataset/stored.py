@@ -86,7 +86,7 @@ class StoredRows:
 
 
 def _pieces_with(dataset: AioDataset, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, Floats]]:
-    """Of the shards that hold any of the rows, all pieces: number of the first row of each, and all that ``matrix`` has of it."""
+    """Of the shards that hold any of the rows, all pieces: number of the first row of each, and its kinds of omics."""
     first = 0
     for shard in dataset.shards():
         if ((rows >= first) & (rows < first + shard.rows)).any():

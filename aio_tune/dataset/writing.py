@@ -76,11 +76,14 @@ def write_dataset(
                     tss=tuple(int(position) for position in assembly.genes.tss),
                     source=assembly.genes.source,
                     source_sha256=assembly.genes.source_sha256,
+                    aliases=assembly.genes.aliases,
+                    aliases_sha256=assembly.genes.aliases_sha256,
                 ),
                 kinds=tuple(_kind_entry(kind, unit, assembly.cohorts) for kind, unit in kinds.items()),
                 tasks={name: TaskEntry(title=task.title, classes=task.classes) for name, task in TASKS.items()},
                 cohorts=tuple(_cohort_entry(cohort) for cohort in assembly.cohorts),
                 dropped=dict(assembly.dropped),
+                dropped_genes={reason: genes for reason, genes in assembly.dropped_genes.items() if genes},
                 shards=tuple(shards),
             )
             (folder / MANIFEST).write_text(to_json(manifest), "utf-8")

@@ -1,0 +1,203 @@
+"""Genes under other names, and counts that need the lengths of genes."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aio_tune.cohorts import GeneNames, Unit, assemble, find_names, read_folder, read_names, read_positions
+from aio_tune.cohorts.lengths import read_lengths
+from aio_tune.cohorts.names import rename_genes
+from aio_tune.errors import CohortError
+from tests.cohorts.conftest import COHORT_YAML, write_table_example
+
+HGNC = (
+    "hgnc_id\tsymbol\talias_symbol\tprev_symbol\tensembl_gene_id\n"
+    'HGNC:1\tNEW1\t"AL1|BOTH"\tOLD1\tENSG00000000001\n'
+    "HGNC:2\tNEW2\tBOTH\t\tENSG00000000002\n"
+    "HGNC:3\tNEW3\tOLD1x|AL3\tOLD3|OLDER3\tENSG00000000003\n"
+)
+POSITIONS = "symbol\tchrom\tstart\tend\tstrand\n" + "".join(
+    f"{symbol}\t1\t{100 * i}\t{100 * i + 50}\t+\n" for i, symbol in enumerate(("NEW1", "NEW2", "OLD3", "AAA", "BBB"))
+)
+GTF = "".join(
+    f'1\tx\t{feature}\t{start}\t{end}\t.\t+\t.\tgene_id "{gene}"; gene_name "{name}";\n'
+    for feature, start, end, gene, name in (
+        ("gene", 1, 500, "ENSG00000000001.4", "NEW1"),
+        ("exon", 1, 100, "ENSG00000000001.4", "NEW1"),
+        ("exon", 51, 150, "ENSG00000000001.4", "NEW1"),  # 50 bases of it are the first exon's too
+        ("exon", 401, 450, "ENSG00000000001.4", "NEW1"),
+        ("gene", 600, 900, "ENSG00000000002.1", "NEW2"),
+        ("exon", 601, 700, "ENSG00000000002.1", "NEW2"),
+    )
+)
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> GeneNames:
+    path = tmp_path / "hgnc_complete_set_2026.txt.gz"
+    path.write_bytes(gzip.compress(HGNC.encode()))
+    assert find_names([tmp_path]) == path
+    return read_names(path)
+
+
+@pytest.fixture
+def positions(tmp_path: Path):
+    (tmp_path / "gene_positions.tsv").write_text(POSITIONS)
+    return read_positions(tmp_path / "gene_positions.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("NEW1", "NEW1"),
+        ("OLD1", "NEW1"),
+        ("AL1", "NEW1"),
+        ("ENSG00000000002.17", "NEW2"),
+        ("ENSG00000000002", "NEW2"),
+        ("NEW3", "OLD3"),  # the positions are the older ones
+        ("AL3", "AL3"),  # NEW3 has no position, and an alias of an alias is not followed
+        ("BOTH", "BOTH"),  # of two genes
+        ("ENSG00000000009", "ENSG00000000009"),
+        ("NOBODY", "NOBODY"),
+    ],
+)
+def test_a_name_is_changed_only_without_doubt(names: GeneNames, positions, name: str, symbol: str) -> None:
+    assert names.symbol_of(name, positions) == symbol
+
+
+def test_ids_of_a_gtf_are_known_without_a_table(tmp_path: Path) -> None:
+    (tmp_path / "g.gtf").write_text(GTF)
+    positions = read_positions(tmp_path / "g.gtf")
+    assert GeneNames().symbol_of("ENSG00000000001.9", positions) == "NEW1"
+    assert positions["NEW1"].start == 1
+
+
+def table_of(folder: Path, genes: str, yaml: str = COHORT_YAML) -> Path:
+    """The example cohort with these two genes."""
+    write_table_example(folder)
+    text = (folder / "expression.tsv").read_text()
+    first, second = genes.split()
+    (folder / "expression.tsv").write_text(text.replace("AAA", first).replace("BBB", second))
+    (folder / "cohort.yaml").write_text(yaml)
+    return folder
+
+
+def test_genes_that_get_one_name_are_added_in_linear_space(tmp_path: Path, names: GeneNames, positions) -> None:
+    (cohort,) = read_folder(table_of(tmp_path, "OLD1 AL1"))
+    before = cohort.expression.copy()
+    renamed = rename_genes(cohort, names, positions)
+    assert renamed.genes == ("NEW1",)
+    linear = np.exp2(before.astype(np.float64)) - 1
+    np.testing.assert_allclose(renamed.expression[:, 0], np.log2(linear.sum(axis=1) + 1), rtol=1e-6)
+    assert renamed.notes[-1] == (
+        "ours: 2 genes renamed by hgnc_complete_set_2026.txt.gz and gene_positions.tsv, 1 of them added to another of "
+        "that symbol."
+    )
+    assert rename_genes(renamed, names, positions) is renamed
+
+
+def test_cohorts_of_different_years_share_more_genes(tmp_path: Path, names: GeneNames, positions) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    yaml = COHORT_YAML.replace("name: ours", "name: theirs")
+    (ours,) = read_folder(table_of(tmp_path / "a", "OLD1 NEW2"))
+    (theirs,) = read_folder(table_of(tmp_path / "b", "ENSG00000000001.2 BBB", yaml))
+    with pytest.raises(CohortError, match="none in common"):
+        assemble([ours, theirs], positions)
+    assembly = assemble([ours, theirs], positions, names=names)
+    assert assembly.genes.symbols == ("NEW1",)
+    assert assembly.genes.aliases == "hgnc_complete_set_2026.txt.gz"
+    assert assembly.dropped["not in every cohort"] == 2
+    assert assembly.dropped_genes["not in every cohort"] == ("BBB", "NEW2")
+
+
+def test_plain_tables_and_other_files(tmp_path: Path) -> None:
+    path = tmp_path / "gene_aliases.tsv"
+    path.write_text("alias\tsymbol\nX\tAAA\nX\tBBB\nY\tBBB\n\tAAA\n")
+    assert read_names(path).aliases == {"X": {"AAA", "BBB"}, "Y": {"BBB"}}
+    path.write_text("a\tb\n1\t2\n")
+    with pytest.raises(CohortError, match="Received a, b"):
+        read_names(path)
+    with pytest.raises(CohortError, match="does not exist"):
+        read_names(tmp_path / "none.tsv")
+    (tmp_path / "gene_aliases_2.tsv").write_text("alias\tsymbol\n")
+    with pytest.raises(CohortError, match="--aliases"):
+        find_names([tmp_path])
+
+
+# Counts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_lengths_of_exons_count_each_base_once(tmp_path: Path) -> None:
+    path = tmp_path / "g.gtf.gz"
+    path.write_bytes(gzip.compress(GTF.encode()))
+    lengths = read_lengths(path)
+    assert lengths == {
+        **{"NEW1": 200.0, "ENSG00000000001.4": 200.0, "ENSG00000000001": 200.0},
+        **{"NEW2": 100.0, "ENSG00000000002.1": 100.0, "ENSG00000000002": 100.0},
+    }
+
+
+def counts_cohort(folder: Path, lengths: str) -> Path:
+    write_table_example(folder)
+    (folder / "expression.tsv").write_text("gene\tS1\tS2\tS3\nAAA\t10\t0\t7\nBBB\t30\t5\t0\nCCC\t60\t5\t0\n")
+    (folder / "lengths.tsv").write_text(lengths)
+    text = COHORT_YAML.replace("unit: log2(TPM+1)", "unit: counts, lengths: lengths.tsv")
+    (folder / "cohort.yaml").write_text(text)
+    return folder
+
+
+def test_counts_become_tpm(tmp_path: Path) -> None:
+    (cohort,) = read_folder(counts_cohort(tmp_path, "gene\tlength\nAAA\t1000\nBBB\t500\n"))
+    assert (cohort.unit, cohort.genes) == (Unit.TPM, ("AAA", "BBB"))
+    rates = np.array([[10 / 1000, 30 / 500], [0, 5 / 500], [7 / 1000, 0]])
+    np.testing.assert_allclose(cohort.expression, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-6)
+    assert "1 gene of expression.tsv without a length left out." in cohort.notes
+    assert set(cohort.sources) == {"cohort.yaml", "expression.tsv", "clinical.csv", "lengths.tsv"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said"),
+    [
+        ("gene\tlength\nXXX\t1000\n", "Received none of any of them"),
+        ("gene\tlength\nCCC\t1000\n", "Received none for 'S3'"),
+        ("gene\tlength\nAAA\t0\n", "line 2. Received '0'"),
+        ("gene\tlength\nAAA\n", "line 2. Received ''"),
+        ("gene\tlength\nAAA\tlong\n", "Received 'long'"),
+        ("gene\tbases\nAAA\t7\n", "one called length"),
+    ],
+)
+def test_lengths_that_will_not_do(tmp_path: Path, lengths: str, said: str) -> None:
+    with pytest.raises(CohortError) as error:
+        read_folder(counts_cohort(tmp_path, lengths))
+    assert said in str(error.value)
+
+
+def test_counts_without_lengths_and_lengths_without_counts(tmp_path: Path) -> None:
+    counts_cohort(tmp_path, "gene\tlength\nAAA\t7\n")
+    for unit in ("unit: counts", "unit: TPM, lengths: lengths.tsv"):
+        (tmp_path / "cohort.yaml").write_text(COHORT_YAML.replace("unit: log2(TPM+1)", unit))
+        with pytest.raises(CohortError, match="with unit: counts and with no other unit"):
+            read_folder(tmp_path)
+
+
+def test_counts_in_an_anndata_file(tmp_path: Path) -> None:
+    import h5py
+    from anndata.io import write_elem
+
+    counts = np.float32([[10, 30, 60], [0, 5, 5]])
+    with h5py.File(tmp_path / "x.h5ad", "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(file, "X", counts)
+        write_elem(file, "obs", pd.DataFrame(index=pd.Index(["S1", "S2"], dtype=object)))
+        var = pd.DataFrame({"length": [1000.0, 500.0, np.nan]}, index=pd.Index(["AAA", "BBB", "CCC"], dtype=object))
+        write_elem(file, "var", var)
+    (tmp_path / "anndata.yaml").write_text("name: ours\nexpression: {unit: counts, lengths: length}\n")
+    (cohort,) = read_folder(tmp_path)
+    assert (cohort.unit, cohort.genes) == (Unit.TPM, ("AAA", "BBB"))
+    rates = counts[:, :2] / [1000, 500]
+    np.testing.assert_allclose(cohort.expression, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-6)
+    assert "1 gene of X of x.h5ad without a length left out." in cohort.notes
