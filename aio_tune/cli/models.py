@@ -171,10 +171,12 @@ def predict(
 ) -> None:
     """Call every sample of a file: one row per sample, probabilities and call.
 
+    Further kinds of omics that the model looks at are read if an omics.yaml beside the file names them.
+
     Example: aio-tune predict aio-ki67-ensemble@champion new_patients.csv --unit TPM --out calls.csv
     """
     from aio_tune.cohorts import Unit
-    from aio_tune.evaluation import predict_file, write_calls
+    from aio_tune.evaluation import call_samples, read_samples, write_calls
     from aio_tune.models.ensemble import Ensemble
     from aio_tune.tracking import resolve
     from aio_tune.training import configure_backend
@@ -184,10 +186,16 @@ def predict(
         raise CohortError(f"Expected a unit, one of {', '.join(units)}. Received {unit!r}.")
     resolved = resolve(store_uri(tracking_uri, home_of(home)), model)
     configure_backend(threads=os.cpu_count() or 1)
-    calls = predict_file(Ensemble.load(resolved.folder), file, Unit(unit) if unit else None)
+    ensemble = Ensemble.load(resolved.folder)
+    frame = read_samples(ensemble, file, Unit(unit) if unit else None)
+    calls = call_samples(ensemble, frame)
     write_calls(calls, out)
     counts = ", ".join(f"{call} {count}" for call, count in calls["call"].value_counts().sort_index().items())
     say(f"{out}: {len(calls)} samples called by {resolved.name} version {resolved.version} ({counts}).")
+    for kind in ensemble.omics:
+        columns = frame.columns[frame.columns.str.startswith(f"{kind}:")]
+        n = int(frame[columns].notna().any(axis=1).sum())
+        say(f"{n:,} of them with {kind}{'' if n else ', which an omics.yaml beside the file would name'}.")
 
 
 def ui(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from aio_tune.cohorts.base import Cohort
@@ -94,6 +95,30 @@ def attach_omics(folder: Path, cohorts: Sequence[Cohort]) -> list[Cohort]:
     return out
 
 
+def read_omics(folder: Path, samples: Sequence[str], genes: Sequence[str]) -> dict[str, Omics]:
+    """The kinds that an ``omics.yaml`` in the folder names, for these samples and genes; nothing where it has none.
+
+    Args:
+        folder: where the files lie.
+        samples: unique ids. A kind that none of them has is left out, since other samples of the folder may have it.
+        genes: unique symbols.
+
+    Raises:
+        CohortError: the description or a file is not what it must be.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return {}
+    described = read_description(folder / DESCRIPTION, _Description).root
+    found = {}
+    for name, entry in described.items():
+        check_kind_name(name, DESCRIPTION)
+        kind = _read_kind(folder, name, entry)
+        values = _aligned(kind, samples, genes)
+        if values is not None:
+            found[name] = Omics(values, kind.unit)
+    return found
+
+
 def _read_kind(folder: Path, name: str, entry: _Entry) -> _Kind:
     path = inside(folder, entry.file, DESCRIPTION)
     table = read_expression(path, entry.genes_in)
@@ -137,19 +162,26 @@ def _strangers(kind: _Kind, cohorts: Sequence[Cohort]) -> int:
 
 def _with_kind(cohort: Cohort, kind: _Kind) -> Cohort:
     """The cohort with the kind, if any sample of it has it."""
-    samples = {sample: i for i, sample in enumerate(kind.table.columns)}
-    genes = {gene: i for i, gene in enumerate(kind.table.row_names)}
-    rows = np.asarray([i for i, sample in enumerate(cohort.clinical.index) if sample in samples], np.intp)
-    columns = np.asarray([i for i, gene in enumerate(cohort.genes) if gene in genes], np.intp)
-    if not len(rows) or not len(columns):
+    values = _aligned(kind, list(cohort.clinical.index), cohort.genes)
+    if values is None:
         return cohort
-    values = np.full(cohort.expression.shape, np.nan, np.float32)
-    from_genes = [genes[cohort.genes[i]] for i in columns]
-    for row in rows:
-        values[row, columns] = kind.table.values[samples[cohort.clinical.index[row]], from_genes]
-    notes = []
-    if len(rows) < len(values):
-        notes.append(
-            f"{cohort.name}: {plural(len(values) - len(rows), 'sample')} of {len(values):,} without {kind.name}."
-        )
-    return replace(cohort, omics={**cohort.omics, kind.name: Omics(values, kind.unit)}, notes=(*cohort.notes, *notes))
+    one = Omics(values, kind.unit)
+    notes, missing = [], int((~one.patients).sum())
+    if missing:
+        notes.append(f"{cohort.name}: {plural(missing, 'sample')} of {len(values):,} without {kind.name}.")
+    return replace(cohort, omics={**cohort.omics, kind.name: one}, notes=(*cohort.notes, *notes))
+
+
+def _aligned(kind: _Kind, samples: Sequence[str], genes: Sequence[str]) -> npt.NDArray[np.float32] | None:
+    """The kind of these samples and genes, NaN where its file has none; None if it has nothing of them."""
+    row_of = {sample: i for i, sample in enumerate(kind.table.columns)}
+    column_of = {gene: i for i, gene in enumerate(kind.table.row_names)}
+    columns = np.flatnonzero([gene in column_of for gene in genes])
+    if not len(columns) or not any(sample in row_of for sample in samples):
+        return None
+    values = np.full((len(samples), len(genes)), np.nan, np.float32)
+    taken = [column_of[gene] for gene in genes if gene in column_of]
+    for row, sample in enumerate(samples):
+        if sample in row_of:
+            values[row, columns] = kind.table.values[row_of[sample], taken]
+    return values

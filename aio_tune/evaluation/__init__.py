@@ -15,7 +15,14 @@ from aio_tune.evaluation.baselines import (
     majority,
 )
 from aio_tune.evaluation.external import Evaluation, check_unseen, evaluate
-from aio_tune.evaluation.predict import Predictor, call_samples, calls_table, predict_file, write_calls
+from aio_tune.evaluation.predict import (
+    Predictor,
+    call_samples,
+    calls_table,
+    predict_file,
+    read_samples,
+    write_calls,
+)
 
 __all__ = [
     "Baseline",
@@ -30,5 +37,6 @@ __all__ = [
     "fit_baseline",
     "majority",
     "predict_file",
+    "read_samples",
     "write_calls",
 ]

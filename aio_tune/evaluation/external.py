@@ -120,7 +120,7 @@ def evaluate(
     Raises:
         OverlapError: a patient or profile of the cohort was in training.
         EvaluationError: the cohort is not in the dataset or has no label of the model's task, or the task's classes
-            are not the model's.
+            are not the model's, or a kind of omics is in another unit than the model's.
         RegistryError: the model refuses the samples, e.g. because too many genes are missing.
     """
     import pandas as pd
@@ -140,6 +140,7 @@ def evaluate(
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
+    _check_units(ensemble, dataset)
     # The whole cohort, labelled or not, is the target batch of a transductive harmoniser.
     whole = dataset.matrix([cohort])
     prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.columns), copy=False)).only(known)
@@ -242,7 +243,7 @@ def _baseline(
     used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
     rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
     # The model's genes and kinds alone: what it cannot see, its baseline is not to see either.
-    known = {*ensemble.genes, *kind_columns(ensemble.kinds[1:], ensemble.genes)}
+    known = {*ensemble.genes, *kind_columns(ensemble.omics, ensemble.genes)}
     columns = np.flatnonzero([column in known for column in dataset.columns])
     n_genes = len(set(ensemble.genes).intersection(dataset.genes))
     training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), columns)]
@@ -252,6 +253,17 @@ def _baseline(
         return None, f"No baseline: {error.problem}"
     note = f"Baseline trained on {int(rows.sum()):,} samples of {found}, {n_genes:,} genes."
     return baseline.predict(x[:, columns]), note
+
+
+def _check_units(ensemble: Predictor, dataset: AioDataset) -> None:
+    """A kind that the dataset lacks is masked; one in another unit would be taken for what it is not."""
+    for kind in dataset.manifest.kinds:
+        unit = ensemble.omics.get(kind.name, kind.unit)
+        if kind.unit != unit:
+            raise EvaluationError(
+                f"Expected {kind.name} as {unit}, which the model learnt from. Received {kind.unit.value}.",
+                "Convert it and prepare the dataset again.",
+            )
 
 
 def _hashes(samples: "pd.DataFrame") -> "pd.Series[str]":

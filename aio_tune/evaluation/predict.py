@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.cohorts.omics_files import read_omics
 from aio_tune.cohorts.table import read_expression
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit, sum_duplicates, to_common
@@ -37,8 +38,8 @@ class Predictor(Protocol):
         """Symbols of the genes that it looks at."""
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of omics that it looks at, expression first."""
+    def omics(self) -> Mapping[str, str]:
+        """Kinds of omics beside expression that it looks at -> their units."""
 
     @property
     def training_patients(self) -> frozenset[str]:
@@ -98,7 +99,24 @@ def call_samples(predictor: Predictor, frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def predict_file(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "pd.DataFrame":
-    """Call every sample of an expression table.
+    """Call every sample of an expression table: ``read_samples``, then ``call_samples``.
+
+    Returns:
+        See ``calls_table``.
+
+    Raises:
+        CohortError: as ``read_samples``.
+        EvaluationError: as both.
+        RegistryError: the model refuses the samples, e.g. because too many genes are missing.
+    """
+    return call_samples(ensemble, read_samples(ensemble, path, unit))
+
+
+def read_samples(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "pd.DataFrame":
+    """What a model is to call: the samples of an expression table, on the common scale.
+
+    Further kinds of omics that the model looks at are read as ``prepare`` reads them, if an ``omics.yaml`` beside the
+    file names them; what it does not name, and samples that are not in its files, are masked.
 
     Args:
         ensemble: the model.
@@ -108,12 +126,12 @@ def predict_file(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "
             of the file, so it should have all genes that were measured.
 
     Returns:
-        See ``calls_table``.
+        Rows: samples, by id. Columns: gene symbols, log2(TPM+1), and such as ``methylation:TP53``, NaN where missing.
 
     Raises:
-        CohortError: the file cannot be read as such a table, or its values contradict ``unit``.
-        EvaluationError: neither axis, or both alike, hold genes of the model; or the unit is in doubt.
-        RegistryError: the model refuses the samples, e.g. because too many genes are missing.
+        CohortError: a file cannot be read as such a table, or its values contradict their unit.
+        EvaluationError: neither axis, or both alike, hold genes of the model; or a unit is in doubt, or another one
+            than the model learnt from.
     """
     import pandas as pd
 
@@ -125,7 +143,30 @@ def predict_file(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "
     # Gene selection comes last, in the model: the conversion needs every gene of the file.
     summed, genes, _ = sum_duplicates(values, symbols, unit)
     frame = pd.DataFrame(to_common(summed, unit), index=list(samples), columns=list(genes), copy=False)
-    return call_samples(ensemble, frame)
+    parts = [frame, *_omics(ensemble, path.parent, frame)]
+    return pd.concat(parts, axis=1) if len(parts) > 1 else frame
+
+
+def _omics(ensemble: Predictor, folder: Path, frame: "pd.DataFrame") -> "list[pd.DataFrame]":
+    """The further kinds that the model looks at, as far as an ``omics.yaml`` in the folder names them."""
+    import pandas as pd
+
+    if not ensemble.omics:
+        return []
+    genes = [gene for gene in ensemble.genes if gene in frame.columns]
+    found = read_omics(folder, list(frame.index), genes)
+    parts = []
+    for kind, unit in ensemble.omics.items():
+        one = found.get(kind)
+        if one is None:
+            continue
+        if one.unit != unit:
+            raise EvaluationError(
+                f"Expected {kind} as {unit}, which the model learnt from. Received {one.unit.value}.", "Convert it."
+            )
+        names = [f"{kind}:{gene}" for gene in genes]
+        parts.append(pd.DataFrame(one.values, index=frame.index, columns=names, copy=False))
+    return parts
 
 
 def write_calls(calls: "pd.DataFrame", path: Path) -> None:

@@ -132,6 +132,11 @@ class Ensemble:
         return (EXPRESSION, *self.spec.omics)
 
     @property
+    def omics(self) -> dict[str, str]:
+        """Further kinds that it looks at -> their units."""
+        return self.spec.omics
+
+    @property
     def training_patients(self) -> frozenset[str]:
         return self.spec.training_patients
 

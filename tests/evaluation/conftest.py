@@ -34,8 +34,8 @@ class LinearModel:
         return (*GENES, "GENE_X")
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        return ("expression",)
+    def omics(self) -> dict[str, str]:
+        return {}
 
     def predict(self, frame: pd.DataFrame) -> Prediction:
         score = frame[list(GENES[SIGNAL])].to_numpy(np.float64).mean(axis=1, keepdims=True) - 5.8
