@@ -116,7 +116,9 @@ def describe(
                 "table_one": _table_one(dataset),
                 "genes": len(dataset.genes),
                 "correlation": _correlation(dataset),
-                "kinds": {kind.name: {"unit": kind.unit.value, **kind.profiles} for kind in dataset.manifest.kinds},
+                "kinds": {
+                    kind.name: {"unit": kind.unit.value, "profiles": kind.profiles} for kind in dataset.manifest.kinds
+                },
             }
         )
     else:
