@@ -100,16 +100,25 @@ def prepare_dataset(
 def describe(
     dataset_path: Annotated[Path, typer.Argument(metavar="DATASET", help="An AIO dataset.")],
     images: Annotated[Path | None, typer.Option(help="Draw the AIOs of two patients of each class here.")] = None,
+    harmoniser: Annotated[str, typer.Option(help="Show the shift between cohorts before and after this one.")] = "",
+    reference: Annotated[str, typer.Option(help="Cohort that it is fitted on. Default: the first.")] = "",
+    shift: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the shift: samples on two principal components.")
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check every checksum first.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Table 1 of the cohorts, their genes, and how alike they are.
 
-    Example: aio-tune describe dataset --images pictures
+    Example: aio-tune describe dataset --harmoniser quantile --shift shift.png
     """
+    from aio_tune.cli.shift_view import draw_shifts, measure_shifts, print_shifts, shift_facts
     from aio_tune.dataset import open_dataset
 
     dataset = open_dataset(dataset_path, verify=verify)
+    # First: what cannot be harmonised leaves nothing behind.
+    asked = bool(harmoniser or reference or shift)
+    shifts = measure_shifts(dataset, harmoniser or "none", reference) if asked else {}
     if as_json:
         say_json(
             {
@@ -119,10 +128,17 @@ def describe(
                 "kinds": {
                     kind.name: {"unit": kind.unit.value, "profiles": kind.profiles} for kind in dataset.manifest.kinds
                 },
+                **(shift_facts(shifts, dataset) if shifts else {}),
             }
         )
     else:
         _print_description(dataset)
+        if shifts:
+            print_shifts(shifts, dataset, reference)
+    if shift:
+        draw_shifts(shifts, shift)
+        if not as_json:
+            say(f"picture: {shift}")
     if images:
         for path in draw_images(dataset, images):
             say(f"picture: {path}")
