@@ -105,7 +105,11 @@ def describe(
     shift: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the shift: samples on two principal components.")
     ] = None,
+    statistics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write n, mean, sd, min and max by gene: .csv or .parquet.")
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check every checksum first.")] = False,
+    address: Annotated[str, typer.Option(help="Ray cluster for --verify and --statistics. Default: none.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Table 1 of the cohorts, their genes, and how alike they are.
@@ -113,9 +117,12 @@ def describe(
     Example: aio-tune describe dataset --harmoniser quantile --shift shift.png
     """
     from aio_tune.cli.shift_view import draw_shifts, measure_shifts, print_shifts, shift_facts
+    from aio_tune.cli.statistics_view import check_and_sum_up
     from aio_tune.dataset import open_dataset
 
-    dataset = open_dataset(dataset_path, verify=verify)
+    dataset = open_dataset(dataset_path, verify=verify and not address)
+    if statistics or address:
+        check_and_sum_up(dataset, statistics, verify=verify, address=address)
     # First: what cannot be harmonised leaves nothing behind.
     asked = bool(harmoniser or reference or shift)
     shifts = measure_shifts(dataset, harmoniser or "none", reference) if asked else {}
@@ -135,6 +142,8 @@ def describe(
         _print_description(dataset)
         if shifts:
             print_shifts(shifts, dataset, reference)
+    if statistics and not as_json:
+        say(f"statistics: {statistics}")
     if shift:
         draw_shifts(shifts, shift)
         if not as_json:
