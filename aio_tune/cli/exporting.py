@@ -29,4 +29,5 @@ def export(
     names = ", ".join(f"{cohort.name}{' (simulated)' if cohort.simulated else ''}" for cohort in cohorts)
     profiles = sum(cohort.samples for cohort in cohorts)
     say(f"{to}: {profiles:,} profiles x {len(dataset.genes):,} genes, {dataset.unit}, cohorts {names}.")
-    say(f"Next: {command_line('python', '-c', f'import anndata; print(anndata.read_h5ad({str(to)!r}))')}")
+    script = f'import anndata; print(anndata.read_h5ad("{to}"))'
+    say(f"Next: {command_line('python', '-c', script)}")
