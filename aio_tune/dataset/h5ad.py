@@ -140,7 +140,8 @@ def _facts(dataset: AioDataset) -> dict[str, object]:
     """What the file says of itself."""
     provenance = dataset.manifest.facts()
     del provenance["shards"]
-    provenance["genes"] = {key: provenance["genes"][key] for key in ("source", "source_sha256")}
+    for in_var in ("symbols", "chroms", "tss"):
+        del provenance["genes"][in_var]
     return {
         "format": FORMAT,
         "format_version": dataset.manifest.format_version,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,8 @@ class _Cohort:
     """As much of an ``AioDataset`` as ``evaluate`` looks at; one cohort."""
 
     cohort_names = ("C",)
-    genes = GENE_NAMES
+    genes = columns = GENE_NAMES
+    manifest = SimpleNamespace(kinds=())
     fingerprint = "f"
 
     def __init__(self, x: np.ndarray, labels: np.ndarray) -> None:
