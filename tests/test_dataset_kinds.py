@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aio_tune.cohorts import Omics, OmicsUnit
-from aio_tune.dataset import open_dataset, profile_hashes, write_dataset
+from aio_tune.dataset import StoredRows, open_dataset, profile_hashes, write_dataset
 from aio_tune.dataset.manifest import to_json
 from aio_tune.dataset.shards import read_expression
 from aio_tune.errors import DatasetError
@@ -165,3 +165,12 @@ def test_a_dataset_of_expression_alone_is_written_as_v1_byte_for_byte(tmp_path):
         assert pq.read_table(made.path / shard.path).equals(pq.read_table(golden.path / before.path))
     content = json.loads((made.path / "manifest.json").read_text())
     assert content["format_version"] == 1 and "kinds" not in content
+
+
+def test_rows_of_several_kinds_are_the_same_in_memory_and_on_the_disk(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = np.array([1, 2, 6, 8])
+    stored = StoredRows.of(made, rows)
+    assert stored.shape == (4, 3 * N) and stored.nbytes == 4 * 4 * 3 * N
+    np.testing.assert_array_equal(stored.read(), made.matrix()[rows])
+    np.testing.assert_array_equal(stored.open()[np.arange(4)], made.matrix()[rows])
