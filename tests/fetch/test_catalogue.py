@@ -28,7 +28,7 @@ def test_readers_recognise_the_names(accession: str) -> None:
 
 def test_positions_are_recognised() -> None:
     (file,) = Sources().files_of(GENCODE)
-    assert any(fnmatch(file.name, pattern) for pattern in positions._PATTERNS)
+    assert any(fnmatch(file.name, pattern) for patterns in positions._PATTERNS for pattern in patterns)
 
 
 @pytest.mark.parametrize("accession", ACCESSIONS)
