@@ -10,31 +10,15 @@ are whole patients and genes that a file lacks; after scaling they are 0, as pad
 Importing this module imports NumPy alone, since it travels inside registered models.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aio_tune.expression import Floats, Matrix, Rows
 from aio_tune.layout import Layout, Shape
-
-
-class Scale(Protocol):
-    """What is needed of ``aio_tune.preprocess.Scaling``, whose state is by gene: arrays of shape (genes,)."""
-
-    name: str
-
-    @classmethod
-    def fit(cls, x_train: Matrix | Rows) -> Self: ...
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self: ...
-
-    def state(self) -> dict[str, npt.NDArray[Any]]: ...
-
-    def transform(self, x: Floats) -> Floats: ...
+from aio_tune.scaling import Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +31,10 @@ class Channels:
     """
 
     kind: str
-    scaling: Scale
+    scaling: Scaling
 
     @classmethod
-    def fit(cls, kind: str, scaling: type[Scale], rows: Rows) -> "Channels":
+    def fit(cls, kind: str, scaling: type[Scaling], rows: Rows) -> "Channels":
         """Fit on training rows, float32, shape (n, genes), NaN where not measured; read in pieces.
 
         Raises:
@@ -79,7 +63,7 @@ def picture_shape(layout: Shape, kinds: int) -> Shape:
     return (*layout[:-1], layout[-1] * (2 * kinds - 1))
 
 
-def fit_measured(scaling: type[Scale], rows: Rows) -> Scale:
+def fit_measured(scaling: type[Scaling], rows: Rows) -> Scaling:
     """A scaling of which each gene's part is fitted on the rows that have that gene, and on no others.
 
     Genes with the same rows are fitted together. They are few groups: a file lacks a patient or a gene as a whole, so

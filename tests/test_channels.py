@@ -12,7 +12,8 @@ from aio_tune.expression import Rows, as_rows
 from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.kinds import choose, read_choice, select
 from aio_tune.layout import LAYOUTS
-from aio_tune.preprocess import SCALINGS, Preprocessor
+from aio_tune.preprocess import Preprocessor
+from aio_tune.scaling import SCALINGS
 
 KINDS = ("expression", "methylation", "copy_number")
 GOLDEN = Path(__file__).parent / "golden" / "preprocess_v3.npz"

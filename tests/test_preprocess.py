@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 from aio_tune.errors import RegistryError, TrialError
 from aio_tune.harmonise import HARMONISERS, LEAST_BATCH
 from aio_tune.layout import LAYOUTS
-from aio_tune.preprocess import CLIP, SCALINGS, SD_FLOOR, Preprocessor
+from aio_tune.preprocess import Preprocessor
+from aio_tune.scaling import CLIP, SCALINGS, SD_FLOOR
 
 GOLDEN = Path(__file__).parent / "golden" / "preprocess_v1.npz"
 GOLDEN_2 = GOLDEN.with_name("preprocess_v2.npz")

@@ -1,39 +1,16 @@
 """A cohort, or several, in an AnnData file: samples in obs, genes in var, expression in X or a layer.
 
 A file that ``aio-tune export`` wrote says itself what it holds. Any other is described by an ``anndata.yaml`` beside
-it, in the words of ``cohort.yaml``; as formats are told apart by the names of files, it has a name of its own:
-
-name: our_cohort
-expression:
-  unit: TPM                    # or FPKM, log2(TPM+1), log2(FPKM+0.1), counts
-  lengths: length              # for counts alone: a column of var, gene lengths in bases
-  layer: tpm                   # optional; without it X
-  symbols: gene_name           # optional, a column of var; without it the names of var
-clinical:                      # all optional, columns of obs
-  cohort: batch                # instead of name, where the file holds several cohorts
-  sample: sample_id            # without it the names of obs
-  patient: patient_id          # without it every sample is a patient of its own
-  platform: sequencer
-  survival_days: days
-  survival_event: dead         # 0/1, or false/true
-labels:                        # optional; task: column of obs, and what its values mean; NA and empty are missing
-  ki67: {column: Ki67, classes: {"0": negative, "1": positive}}
-omics:                         # optional; further kinds, each a layer; NaN in all genes of a sample that has none
-  methylation: {layer: methylation, unit: beta}       # beta, 0 to 1, or log2 ratio
-
-A patient id that holds a colon names its cohort already (``GSE96058:F8``) and is taken as it is. Values of obs count as
-the text that one sees: true is 1, whole numbers have no decimals.
+it; ``h5ad_description`` has its keys.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
@@ -46,76 +23,25 @@ from aio_tune.cohorts.clinical import (
     read_labels,
     read_number,
 )
-from aio_tune.cohorts.description import read_description
 from aio_tune.cohorts.exported import UNIT, Provenance, check_kind, check_profiles, read_provenance
+from aio_tune.cohorts.h5ad_description import (
+    DESCRIPTION,
+    Clinical,
+    Description,
+    Expression,
+    LabelColumn,
+    OmicsLayer,
+    find_description,
+)
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
-from aio_tune.cohorts.lengths import COUNTS, counts_to_tpm
-from aio_tune.cohorts.omics import Omics, OmicsUnit, check_kind_name, check_values
+from aio_tune.cohorts.lengths import counts_to_tpm
+from aio_tune.cohorts.omics import Omics, check_kind_name, check_values
 from aio_tune.cohorts.text_table import TextTable, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
 from aio_tune.tasks import TASKS
 
-DESCRIPTION = "anndata.yaml"
-
 _ReadNumber = Callable[[Mapping[str, str], str, str, str], float]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Expression(_Model):
-    unit: Unit | Literal["counts"]
-    layer: str | None = None
-    symbols: str | None = None
-    lengths: str | None = None
-
-    @model_validator(mode="after")
-    def _lengths_of_counts(self) -> Self:
-        if (self.unit == COUNTS) != (self.lengths is not None):
-            raise ValueError("lengths, a column of var, with unit: counts and with no other unit")
-        return self
-
-    @property
-    def becomes(self) -> Unit:
-        """The unit of what is read."""
-        return Unit(self.unit) if self.lengths is None else Unit.TPM
-
-
-class _Clinical(_Model):
-    cohort: str | None = None
-    sample: str | None = None
-    patient: str | None = None
-    platform: str | None = None
-    survival_days: str | None = None
-    survival_event: str | None = None
-
-
-class _LabelColumn(_Model):
-    column: str
-    classes: dict[str, str]
-
-
-class _OmicsLayer(_Model):
-    layer: str
-    unit: OmicsUnit
-
-
-class Description(_Model):
-    """What an ``anndata.yaml`` says."""
-
-    name: str = ""
-    expression: _Expression
-    clinical: _Clinical = _Clinical()
-    labels: dict[str, _LabelColumn] = {}
-    omics: dict[str, _OmicsLayer] = {}
-
-    @model_validator(mode="after")
-    def _one_name(self) -> Self:
-        if bool(self.name) == (self.clinical.cohort is not None):
-            raise ValueError("either a name or, under clinical, a column of obs that names the cohort of each sample")
-        return self
 
 
 class AnnDataFile(CohortFormat):
@@ -166,16 +92,6 @@ class AnnDataFile(CohortFormat):
                 sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
             )
             return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
-
-
-def find_description(folder: Path) -> Description | None:
-    """The description in a folder; None where there is none.
-
-    Raises:
-        CohortError: it is not a valid one.
-    """
-    path = folder / DESCRIPTION
-    return read_description(path, Description) if path.is_file() else None
 
 
 def gene_symbols(file: H5adFile, described: Description | None) -> list[str | None]:
@@ -230,8 +146,8 @@ def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
     """What the description of a file that ``aio-tune export`` wrote would say."""
     columns = file.columns("obs")
     return Description(
-        expression=_Expression(unit=UNIT),
-        clinical=_Clinical(
+        expression=Expression(unit=UNIT),
+        clinical=Clinical(
             cohort="cohort",
             sample="sample_id",
             patient="patient_id",
@@ -240,12 +156,12 @@ def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
             survival_event="survival_event",
         ),
         labels={
-            name: _LabelColumn(column=name, classes={word: word for word in task.classes})
+            name: LabelColumn(column=name, classes={word: word for word in task.classes})
             for name, task in TASKS.items()
             if name in columns
         },
         omics={
-            kind.name: _OmicsLayer(layer=kind.name, unit=kind.unit) for kind in (provenance.kinds if provenance else ())
+            kind.name: OmicsLayer(layer=kind.name, unit=kind.unit) for kind in (provenance.kinds if provenance else ())
         },
     )
 

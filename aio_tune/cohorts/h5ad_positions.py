@@ -7,7 +7,8 @@ or 1 and -1).
 from collections.abc import Iterator
 from pathlib import Path
 
-from aio_tune.cohorts.h5ad import find_description, gene_symbols
+from aio_tune.cohorts.h5ad import gene_symbols
+from aio_tune.cohorts.h5ad_description import find_description
 from aio_tune.cohorts.h5ad_file import open_h5ad
 from aio_tune.cohorts.positions import CHROMOSOMES, Position
 from aio_tune.errors import CohortError

@@ -13,7 +13,7 @@ from aio_tune.kinds import ALL, EXPRESSION, choose, read_choice
 from aio_tune.layout import Shape, grid_shape
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.models.base import Params
-from aio_tune.preprocess import SCALINGS
+from aio_tune.scaling import SCALINGS
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +28,7 @@ class TrainingParams(Params):
     harmoniser: str = Field(
         "none", description="how cohorts are made comparable, before scaling; see aio_tune.harmonise.HARMONISERS"
     )
-    scaling: str = Field("zscore", description="how expression becomes brightness; see aio_tune.preprocess.SCALINGS")
+    scaling: str = Field("zscore", description="how expression becomes brightness; see aio_tune.scaling.SCALINGS")
     layout: str = Field("square", description="which gene is which pixel; see aio_tune.layout.LAYOUTS")
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="sgd has Nesterov momentum")
     learning_rate: float = Field(3e-4, gt=0, le=1, description="constant over the training")
