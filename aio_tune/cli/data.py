@@ -10,6 +10,7 @@ from aio_tune.errors import DatasetError
 
 if TYPE_CHECKING:
     from aio_tune.dataset import AioDataset
+    from aio_tune.dataset.statistics import GeneStatistics
 
 
 def simulate(
@@ -117,40 +118,39 @@ def describe(
     Example: aio-tune describe dataset --harmoniser quantile --shift shift.png
     """
     from aio_tune.cli.shift_view import draw_shifts, measure_shifts, print_shifts, shift_facts
-    from aio_tune.cli.statistics_view import check_and_sum_up
+    from aio_tune.cli.statistics_view import check_and_sum_up, check_name
     from aio_tune.dataset import open_dataset
 
+    # First: what cannot be done leaves nothing behind.
+    if statistics:
+        check_name(statistics)
     dataset = open_dataset(dataset_path, verify=verify and not address)
-    if statistics or address:
-        check_and_sum_up(dataset, statistics, verify=verify, address=address)
-    # First: what cannot be harmonised leaves nothing behind.
     asked = bool(harmoniser or reference or shift)
     shifts = measure_shifts(dataset, harmoniser or "none", reference) if asked else {}
+    correlation = _correlation(dataset, check_and_sum_up(dataset, statistics, verify=verify, address=address))
+    pictures = draw_images(dataset, images) if images else []
+    if shift:
+        pictures.append(draw_shifts(shifts, shift))
     if as_json:
         say_json(
             {
                 "table_one": _table_one(dataset),
                 "genes": len(dataset.genes),
-                "correlation": _correlation(dataset),
+                "correlation": correlation,
                 "kinds": {
                     kind.name: {"unit": kind.unit.value, "profiles": kind.profiles} for kind in dataset.manifest.kinds
                 },
                 **(shift_facts(shifts, dataset) if shifts else {}),
             }
         )
-    else:
-        _print_description(dataset)
-        if shifts:
-            print_shifts(shifts, dataset, reference)
-    if statistics and not as_json:
+        return
+    _print_description(dataset, correlation)
+    if shifts:
+        print_shifts(shifts, dataset, reference)
+    if statistics:
         say(f"statistics: {statistics}")
-    if shift:
-        draw_shifts(shifts, shift)
-        if not as_json:
-            say(f"picture: {shift}")
-    if images:
-        for path in draw_images(dataset, images):
-            say(f"picture: {path}")
+    for path in pictures:
+        say(f"picture: {path}")
 
 
 def _table_one(dataset: "AioDataset") -> dict[str, dict[str, dict[str, dict[str, int]]]]:
@@ -160,7 +160,7 @@ def _table_one(dataset: "AioDataset") -> dict[str, dict[str, dict[str, dict[str,
     }
 
 
-def _print_description(dataset: "AioDataset") -> None:
+def _print_description(dataset: "AioDataset", correlation: dict[str, float]) -> None:
     from aio_tune.tasks import TASKS
 
     cohorts = dataset.manifest.cohorts
@@ -179,7 +179,7 @@ def _print_description(dataset: "AioDataset") -> None:
     for kind in manifest.kinds:
         having = [f"{cohort.name} {kind.profiles[cohort.name]:,} of {cohort.samples:,}" for cohort in cohorts]
         say(f"Profiles with {kind.name} ({kind.unit.value}): {', '.join(having)}.")
-    for pair, value in _correlation(dataset).items():
+    for pair, value in correlation.items():
         say(f"Pearson R of gene means, {pair}: {value:.3f}")
     for note in notes_of(dataset):
         say(f"note: {note}")
@@ -190,18 +190,13 @@ def notes_of(dataset: "AioDataset") -> list[str]:
     return list(dict.fromkeys(note for cohort in dataset.manifest.cohorts for note in cohort.notes))
 
 
-def _correlation(dataset: "AioDataset") -> dict[str, float]:
+def _correlation(dataset: "AioDataset", found: "dict[str, GeneStatistics]") -> dict[str, float]:
     """Pearson R of the genes' mean expression for each pair of cohorts."""
     from itertools import combinations
 
     import numpy as np
 
-    from aio_tune.kinds import EXPRESSION
-
-    means = {
-        name: dataset.matrix((name,), kinds=(EXPRESSION,)).mean(axis=0, dtype=np.float64)
-        for name in dataset.cohort_names
-    }
+    means = {name: figures.mean[: len(dataset.genes)] for name, figures in found.items()}  # expression comes first
     return {f"{a} to {b}": float(np.corrcoef(means[a], means[b])[0, 1]) for a, b in combinations(means, 2)}
 
 
