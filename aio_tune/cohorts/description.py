@@ -1,13 +1,47 @@
 """Description files: small YAML files beside a cohort's data that say what the data cannot say of themselves."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aio_tune.cohorts.clinical import Label
 from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS
 
 _Description = TypeVar("_Description", bound=BaseModel)
+
+
+class LabelColumn(BaseModel):
+    """A column that holds labels, and what its values mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    column: str
+    classes: dict[str, str]
+
+
+def read_label_columns(columns: Mapping[str, LabelColumn], where: str) -> list[Label]:
+    """What a description says of labels.
+
+    Args:
+        columns: task -> its column.
+        where: name of the description, for messages.
+
+    Raises:
+        CohortError: a task or a class is unknown.
+    """
+    out = []
+    for task, label in columns.items():
+        if task not in TASKS:
+            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {where}. Received {task!r}.")
+        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
+        if unknown:
+            raise CohortError(
+                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {where}. Received {unknown[0]!r}."
+            )
+        out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
+    return out
 
 
 def read_description(path: Path, model: type[_Description]) -> _Description:

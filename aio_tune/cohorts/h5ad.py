@@ -15,7 +15,6 @@ import numpy.typing as npt
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
-    Label,
     clinical_table,
     find_all,
     find_one,
@@ -23,13 +22,13 @@ from aio_tune.cohorts.clinical import (
     read_labels,
     read_number,
 )
+from aio_tune.cohorts.description import LabelColumn, read_label_columns
 from aio_tune.cohorts.exported import UNIT, Provenance, check_kind, check_profiles, read_provenance
 from aio_tune.cohorts.h5ad_description import (
     DESCRIPTION,
     Clinical,
     Description,
     Expression,
-    LabelColumn,
     OmicsLayer,
     find_description,
 )
@@ -232,7 +231,7 @@ class _Reading:
         _refuse_duplicates(samples, where)
         labels: dict[str, list[str | None]] = {}
         notes = list(self.notes)
-        for label in _labels(self.described):
+        for label in read_label_columns(self.described.labels, DESCRIPTION):
             records = [{label.key: cell} for cell in self._cells(label.key, rows)]
             labels[label.task], more = read_labels(label, samples, records, where)
             notes += more
@@ -293,21 +292,6 @@ def _rows(values: npt.NDArray[np.float32], rows: npt.NDArray[np.intp]) -> npt.ND
     """These rows; without a copy where they lie together, as those of a cohort mostly do."""
     together = bool((np.diff(rows) == 1).all())
     return values[rows[0] : rows[-1] + 1] if together else values[rows]
-
-
-def _labels(described: Description) -> list[Label]:
-    out = []
-    for task, label in described.labels.items():
-        if task not in TASKS:
-            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {DESCRIPTION}. Received {task!r}.")
-        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
-        if unknown:
-            raise CohortError(
-                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {DESCRIPTION}. "
-                f"Received {unknown[0]!r}."
-            )
-        out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
-    return out
 
 
 def _refuse_duplicates(names: Sequence[str], where: str) -> None:

@@ -30,7 +30,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from aio_tune.cohorts.description import read_description
+from aio_tune.cohorts.description import LabelColumn, read_description
 from aio_tune.cohorts.lengths import COUNTS
 from aio_tune.cohorts.omics import OmicsUnit
 from aio_tune.cohorts.units import Unit
@@ -71,13 +71,6 @@ class Clinical(_Model):
     platform: str | None = None
     survival_days: str | None = None
     survival_event: str | None = None
-
-
-class LabelColumn(_Model):
-    """A column of obs, and what its values mean."""
-
-    column: str
-    classes: dict[str, str]
 
 
 class OmicsLayer(_Model):

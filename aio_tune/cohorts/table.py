@@ -19,6 +19,7 @@ labels:                        # task: column, and what its values mean; NA and 
 """
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -35,12 +36,11 @@ from aio_tune.cohorts.clinical import (
     read_labels,
     read_number,
 )
-from aio_tune.cohorts.description import read_description
+from aio_tune.cohorts.description import LabelColumn, read_description, read_label_columns
 from aio_tune.cohorts.lengths import COUNTS, counts_to_tpm, read_lengths
 from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, sha256_of
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
-from aio_tune.tasks import TASKS
 
 DESCRIPTION = "cohort.yaml"
 
@@ -76,16 +76,11 @@ class _Clinical(_Model):
     survival_event: str | None = None
 
 
-class _LabelColumn(_Model):
-    column: str
-    classes: dict[str, str]
-
-
 class _Description(_Model):
     name: str
     expression: _Expression
     clinical: _Clinical
-    labels: dict[str, _LabelColumn]
+    labels: dict[str, LabelColumn]
 
 
 class GenericTable(CohortFormat):
@@ -190,19 +185,8 @@ def _column(column: str, columns: list[str], records: list[dict[str, str]], path
 
 
 def _labels(described: _Description, columns: list[str], path: Path) -> list[Label]:
-    out = []
-    for task, label in described.labels.items():
-        if task not in TASKS:
-            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {DESCRIPTION}. Received {task!r}.")
-        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
-        if unknown:
-            raise CohortError(
-                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {DESCRIPTION}. "
-                f"Received {unknown[0]!r}."
-            )
-        classes = {value.lower(): name for value, name in label.classes.items()}
-        out.append(Label(task, _key(label.column, columns, path), classes))
-    return out
+    labels = read_label_columns(described.labels, DESCRIPTION)
+    return [replace(label, key=_key(label.key, columns, path)) for label in labels]
 
 
 def _read_records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
