@@ -40,6 +40,7 @@ format: setup  ## put the sources in the agreed form
 bench: setup  ## the short benchmarks
 	$(BIN)/python -m benchmarks.help
 	$(BIN)/python -m benchmarks.ladder
+	$(BIN)/python -m benchmarks.prepare
 
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
