@@ -1,6 +1,7 @@
 """Commands about registered models: models, promote, evaluate, predict, ui."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,26 +22,29 @@ from aio_tune.cli.console import (
     say_table,
     store_uri,
 )
-from aio_tune.errors import CohortError
+from aio_tune.errors import CohortError, RegistryError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aio_tune.evaluation import Evaluation
+    from aio_tune.tracking import ModelSummary, Promotion
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL@ALIAS", help="E.g. aio-ki67-ensemble@evaluation.")]
 
 
 def models(tracking_uri: TrackingOption = "", home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """List the registered models, their newest versions and aliases.
+    """List the registered models, and for each alias who promoted what, through which gates, evaluated on what.
 
     Example: aio-tune models
     """
-    from aio_tune.tracking import list_models
+    from aio_tune.tracking import audit_trail, list_models
 
-    found = list_models(store_uri(tracking_uri, home_of(home)))
+    uri = store_uri(tracking_uri, home_of(home))
+    found = list_models(uri)
     if as_json:
-        say_json([asdict(model) for model in found])
+        trails = {model.name: [asdict(entry) for entry in audit_trail(uri, model.name)] for model in found}
+        say_json([asdict(model) | {"audit": trails[model.name]} for model in found])
     elif not found:
         say("No model is registered here yet; `aio-tune search` registers the best trial's.")
     else:
@@ -51,33 +55,81 @@ def models(tracking_uri: TrackingOption = "", home: HomeOption = DEFAULT_HOME, a
             auc = (newest.metrics.get("cv_auc_mean"), newest.metrics.get("cv_auc_sd"))
             rows.append([model.name, newest.version, newest.tags.get("aio.search", ""), mean_sd(auc), aliases or "-"])
         say_table("registered models", ["model", "newest", "search", "CV auc", "aliases"], rows)
+        held = [row for model in found if model.aliases for row in _held_aliases(model, audit_trail(uri, model.name))]
+        if held:
+            columns = ["alias", "version", "since", "by", "gates passed", "evaluated on"]
+            say_table("who is promoted", columns, held)
+
+
+def _held_aliases(model: "ModelSummary", trail: "list[Promotion]") -> list[list[object]]:
+    """One row for each alias of a model."""
+    rows: list[list[object]] = []
+    for alias, version in sorted(model.aliases.items()):
+        entries = [entry for entry in trail if (entry.alias, entry.version) == (alias, version)]
+        tags = next((one.tags for one in model.versions if one.version == version), {})
+        cohorts = sorted(key.removeprefix("evaluated.") for key in tags if key.startswith("evaluated."))
+        # After an undo the gates are those of the promotion that it gave the alias back to.
+        gates = next((entry.checks for entry in reversed(entries) if not entry.undoes), ())
+        when, who = (entries[-1].when[:16].replace("T", " "), entries[-1].who) if entries else ("?", "?")
+        passed = ", ".join(check.gate for check in gates) or "-"
+        rows.append([f"{model.name}@{alias}", version, when, who, passed, ", ".join(cohorts) or "-"])
+    return rows
 
 
 def promote(
     model: Annotated[str, typer.Argument(help="A registered model, e.g. aio-ki67-ensemble.")],
     to: Annotated[str, typer.Option(help="candidate, evaluation or champion.")],
+    take_back: Annotated[
+        bool, typer.Option("--undo", help="Take the last promotion to that alias back; its former holder has it again.")
+    ] = False,
     version: Annotated[int | None, typer.Option(help="Default: the newest.", min=1)] = None,
     gate: Annotated[
         list[str] | None, typer.Option(help='A bound on a cross-validated mean, e.g. "auc>=0.80"; may be repeated.')
     ] = None,
     why: Annotated[str, typer.Option(help="The reason, for the audit trail.")] = "",
+    to_registry: Annotated[
+        str, typer.Option(metavar="URI", help="Copy the version to that registry, and move the alias there.")
+    ] = "",
     tracking_uri: TrackingOption = "",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Move an alias to a model's version, if it passes the gates.
 
+    Always looked at: every file's sha256, the number of folds, genes and layouts.
+
     Example: aio-tune promote aio-ki67-ensemble --to evaluation --gate "auc>=0.80"
     """
+    from aio_tune.models.inspection import inspect_ensemble
+    from aio_tune.tracking import Check, copy_version, undo
     from aio_tune.tracking import promote as move_alias
+    from aio_tune.tracking.client import redacted
+
+    def inspect(folder: Path, tags: Mapping[str, str]) -> list[Check]:
+        findings = inspect_ensemble(folder, tags)
+        return [Check(finding.what, "found", finding.value, finding.passed) for finding in findings]
 
     uri = store_uri(tracking_uri, home_of(home))
-    promotion = move_alias(uri, model, version, to, gates=gate or [], why=why)
+    if take_back and (version or gate or to_registry):
+        raise RegistryError("Expected --undo by itself. Received it with --version, --gate or --to-registry.")
+    if to_registry:
+        version, uri = copy_version(uri, model, version, to_registry), to_registry
+        if not as_json:
+            say(f"copied: {model} is version {version} in {redacted(to_registry)}.")
+    if take_back:
+        promotion = undo(uri, model, to, why=why)
+    else:
+        promotion = move_alias(uri, model, version, to, gates=gate or [], inspect=inspect, why=why)
     if as_json:
         say_json(asdict(promotion))
         return
     for check in promotion.checks:
-        say(f"gate passed: {check.gate} ({check.metric} = {number(check.value)})")
+        found = f"{check.value:.0f}" if check.metric == "found" else f"{check.metric} = {number(check.value)}"
+        say(f"gate passed: {check.gate} ({found})")
+    if promotion.undoes:
+        now = f"version {promotion.version}" if promotion.version else "no version"
+        say(f"{promotion.model} @{promotion.alias} points at {now} again (was version {promotion.previous}).")
+        return
     former = f" (was version {promotion.previous})" if promotion.previous else ""
     say(f"{promotion.model} version {promotion.version} is now @{promotion.alias}{former}.")
 

@@ -14,7 +14,8 @@ from aio_tune.errors import EvaluationError, OverlapError
 from aio_tune.evaluation.baselines import fit_baseline, majority
 from aio_tune.evaluation.predict import Predictor, calls_table
 from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
-from aio_tune.models.ensemble import hash_patients, kind_columns
+from aio_tune.models.ensemble import kind_columns
+from aio_tune.models.ensemble_files import hash_patients
 from aio_tune.tasks import MISSING, TASKS, Task, get_task
 
 if TYPE_CHECKING:

@@ -17,75 +17,40 @@ The samples of one call are one batch. That matters to a transductive harmoniser
 takes them for one whole cohort, and refuses fewer than it can learn a cohort from, such as a single patient.
 """
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aio_tune.errors import RegistryError
 from aio_tune.harmonise import SINGLE_SAMPLE
 from aio_tune.kinds import EXPRESSION
-from aio_tune.models.safety import check_sha256, file_sha256, load_keras, plain_file
+from aio_tune.models.ensemble_files import (
+    DESCRIPTION,
+    MOST_MISSING,
+    Description,
+    EnsembleSpec,
+    Member,
+    checked_file,
+    copy_member,
+    describe,
+    read_description,
+)
+from aio_tune.models.safety import load_keras
 from aio_tune.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-FORMAT_VERSION = 2
-DESCRIPTION = "ensemble.json"
 OMICS_BETA = "beta"
 """The unit whose values are within 0 and 1; as in ``aio_tune.cohorts.OmicsUnit``, which does not travel with models."""
-MOST_MISSING = 0.10
-"""Largest share of the genes that may be missing."""
 ROWS_AT_ONCE = 256
 """Samples drawn and predicted at a time, so that no more than these are pictures at once."""
-
-
-@dataclass(frozen=True)
-class EnsembleSpec:
-    """What the networks cannot say of themselves.
-
-    Attributes:
-        task: name of the clinical question.
-        classes: class names, in the order of the networks' outputs.
-        genes: gene symbols, unique, in the order of the preprocessing's columns.
-        gene_means: mean over the training patients, log2(TPM+1), shape (n_genes,); stands in for a missing gene.
-        training_patients: sha256 (hex) of every patient id in training; see ``hash_patients``.
-        training_profiles: sha256 (hex) of every profile in training, as in a dataset's ``profile_sha256``.
-        origin: where it comes from (search, trial, dataset fingerprint, metrics), JSON values, for people.
-        omics: kinds beside expression, in the order of the preprocessing's columns -> unit, of ``OmicsUnit``.
-    """
-
-    task: str
-    classes: tuple[str, ...]
-    genes: tuple[str, ...]
-    gene_means: npt.NDArray[np.float32]
-    training_patients: frozenset[str]
-    training_profiles: frozenset[str]
-    origin: dict[str, Any] = field(default_factory=dict)
-    omics: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Member:
-    """One fold's files, as a finished fold leaves them.
-
-    Attributes:
-        fold: its number.
-        model: ``.keras`` file.
-        preprocessing: ``.npz`` file, as written by ``Preprocessor.save``.
-    """
-
-    fold: int
-    model: Path
-    preprocessing: Path
 
 
 @dataclass(frozen=True)
@@ -172,7 +137,7 @@ class Ensemble:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            text = _describe(spec, [_copy(member, unfinished) for member in members]).model_dump_json(indent=1)
+            text = describe(spec, [copy_member(member, unfinished) for member in members]).model_dump_json(indent=1)
             (unfinished / DESCRIPTION).write_text(text + "\n", "utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
@@ -190,11 +155,11 @@ class Ensemble:
         Raises:
             RegistryError: it is not an ensemble folder, of a later format, damaged, or holds what ours do not.
         """
-        description = _read_description(folder)
+        description = read_description(folder)
         members = []
         for member in description.members:
             model_file, preprocessing_file = (
-                _checked(folder, file, verify) for file in (member.model, member.preprocessing)
+                checked_file(folder, file, verify) for file in (member.model, member.preprocessing)
             )
             model, preprocessor = load_keras(model_file), Preprocessor.load(preprocessing_file)
             _check_fit(model, preprocessor, description, model_file)
@@ -302,103 +267,7 @@ def kind_columns(kinds: Iterable[str], genes: Sequence[str]) -> list[str]:
     return [f"{kind}:{gene}" for kind in kinds for gene in genes]
 
 
-def hash_patients(patients: Iterable[str]) -> frozenset[str]:
-    """SHA-256 (hex) of each patient id: enough to recognise a patient, not to read the id back."""
-    return frozenset(hashlib.sha256(patient.encode()).hexdigest() for patient in patients)
-
-
-class _Record(BaseModel):
-    # Unknown keys are let pass: a later version of this format may say more.
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class _File(_Record):
-    file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class _MemberFiles(_Record):
-    fold: int = Field(ge=0)
-    model: _File
-    preprocessing: _File
-
-
-class _Description(_Record):
-    """``ensemble.json``."""
-
-    format: Literal["aio-ensemble"] = "aio-ensemble"
-    format_version: Literal[1, 2] = 1
-    task: str
-    classes: tuple[str, ...] = Field(min_length=2)
-    unit: Literal["log2(TPM+1)"] = "log2(TPM+1)"
-    genes: tuple[str, ...] = Field(min_length=1)
-    omics: dict[str, str] = Field(default={}, exclude_if=lambda omics: not omics)
-    gene_means: tuple[float, ...]
-    missing_genes: str = f"training mean, up to {MOST_MISSING:.0%} of the genes"
-    members: tuple[_MemberFiles, ...] = Field(min_length=1)
-    training_patients_sha256: tuple[str, ...]
-    training_profiles_sha256: tuple[str, ...]
-    origin: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _version_says_whether_there_are_kinds(self) -> Self:
-        if (self.format_version == 1) != (not self.omics):
-            raise ValueError(f"format version {self.format_version} with {len(self.omics)} kinds beside expression")
-        return self
-
-    def spec(self) -> EnsembleSpec:
-        return EnsembleSpec(
-            task=self.task,
-            classes=self.classes,
-            genes=self.genes,
-            gene_means=np.asarray(self.gene_means, dtype=np.float32),
-            training_patients=frozenset(self.training_patients_sha256),
-            training_profiles=frozenset(self.training_profiles_sha256),
-            origin=self.origin,
-            omics=self.omics,
-        )
-
-
-def _describe(spec: EnsembleSpec, members: Sequence[_MemberFiles]) -> _Description:
-    if len(set(spec.genes)) != len(spec.genes) or spec.gene_means.shape != (len(spec.genes),):
-        raise RegistryError(
-            f"Expected unique genes and one mean for each. "
-            f"Received {len(set(spec.genes))} different of {len(spec.genes)} genes, means {spec.gene_means.shape}."
-        )
-    try:
-        return _Description(
-            format_version=2 if spec.omics else 1,
-            task=spec.task,
-            classes=spec.classes,
-            genes=spec.genes,
-            omics=spec.omics,
-            gene_means=tuple(spec.gene_means.astype(np.float32).tolist()),
-            members=tuple(members),
-            training_patients_sha256=tuple(sorted(spec.training_patients)),
-            training_profiles_sha256=tuple(sorted(spec.training_profiles)),
-            origin=spec.origin,
-        )
-    except ValidationError as error:
-        raise RegistryError(f"Expected a whole description of an ensemble. Received: {_first(error)}") from None
-
-
-def _copy(member: Member, folder: Path) -> _MemberFiles:
-    files = {}
-    for kind, source, suffix in (("model", member.model, "keras"), ("preprocessing", member.preprocessing, "npz")):
-        name = f"fold_{member.fold}.{suffix}"
-        shutil.copyfile(source, folder / name)
-        files[kind] = _File(file=name, sha256=file_sha256(folder / name))
-    return _MemberFiles(fold=member.fold, **files)
-
-
-def _checked(folder: Path, file: _File, verify: bool) -> Path:
-    path = plain_file(folder, file.file)
-    if verify:
-        check_sha256(path, file.sha256)
-    return path
-
-
-def _check_fit(model: "keras.Model", preprocessor: Preprocessor, description: _Description, path: Path) -> None:
+def _check_fit(model: "keras.Model", preprocessor: Preprocessor, description: Description, path: Path) -> None:
     kinds = (EXPRESSION, *description.omics)
     if preprocessor.kinds != kinds:
         raise RegistryError(
@@ -412,29 +281,6 @@ def _check_fit(model: "keras.Model", preprocessor: Preprocessor, description: _D
             f"Expected {path} to go from pictures {expected[0]} of {expected[2]} genes to {expected[1]}. "
             f"Received {received[0]} of {received[2]} genes to {received[1]}."
         )
-
-
-def _read_description(folder: Path) -> _Description:
-    try:
-        text = plain_file(folder, DESCRIPTION).read_text("utf-8")
-        description = _Description.model_validate_json(text)
-    except ValidationError as error:
-        raise RegistryError(
-            f"Expected a description of an ensemble of format version {FORMAT_VERSION} or before in "
-            f"{folder / DESCRIPTION}. "
-            f"Received: {_first(error)}",
-            "If a newer aio_tune wrote it, update this one.",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistryError(f"Expected to read {folder / DESCRIPTION}. Received: {error}.") from error
-    if len(description.gene_means) != len(description.genes) or len(set(description.genes)) != len(description.genes):
-        raise RegistryError(f"Expected unique genes and one mean for each in {folder / DESCRIPTION}.")
-    return description
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}."
 
 
 def _to_numpy(tensor: Any) -> npt.NDArray[np.float32]:

@@ -13,7 +13,9 @@ from aio_tune.figures import aio_figure, confusion_figure, roc_figure
 from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.ledger import Ledger
 from aio_tune.metrics import confusion, roc_points
-from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients, kind_columns
+from aio_tune.models.ensemble import Ensemble, kind_columns
+from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
+from aio_tune.models.inspection import fingerprints
 from aio_tune.preprocess import Preprocessor
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.rows import TrainingRows
@@ -120,7 +122,7 @@ def _register(
         metrics=cv_metrics(best),
         fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
         params=best.params,
-        tags=_origin_tags(state),
+        tags=_origin_tags(state) | fingerprints(run.ensemble),
         example=_example(best, rows, dataset),
     )
     with Ledger(run.ledger) as ledger:

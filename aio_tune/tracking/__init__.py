@@ -8,6 +8,8 @@
     card        the description of a registered version
     registry    register, list and find models
     promotion   gates, aliases and their audit trail
+    turns       one promotion at a time
+    copying     a version to another registry
     evaluations results on unseen cohorts, linked to the model they belong to
     ui          the command that serves MLflow's user interface
 
@@ -15,9 +17,10 @@ MLflow is imported inside functions, through ``client.connect``: the import take
 """
 
 from aio_tune.tracking.artifacts import log_figures, log_tables
+from aio_tune.tracking.copying import copy_version
 from aio_tune.tracking.evaluations import log_evaluation
 from aio_tune.tracking.mirror import Mirror
-from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote
+from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote, undo
 from aio_tune.tracking.registry import (
     ALIASES,
     ModelSummary,
@@ -42,6 +45,7 @@ __all__ = [
     "ResolvedModel",
     "VersionSummary",
     "audit_trail",
+    "copy_version",
     "ensure_store",
     "list_models",
     "log_evaluation",
@@ -54,4 +58,5 @@ __all__ = [
     "tracking_uri",
     "ui_command",
     "ui_environment",
+    "undo",
 ]

@@ -282,6 +282,22 @@ def summarise(client: Any, model: Any) -> ModelSummary:
     return ModelSummary(model.name, aliases, tuple(versions))
 
 
+def choose_version(summary: ModelSummary, version: int | None) -> VersionSummary:
+    """The version of that number, or the newest that is ready.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    ready = [candidate for candidate in summary.versions if candidate.ready]
+    for candidate in ready:  # newest first
+        if version is None or candidate.version == version:
+            return candidate
+    raise RegistryError(
+        f"Expected a version of {summary.name} that is ready. Received {version or 'none'}.",
+        f"There are: {', '.join(str(candidate.version) for candidate in ready) or 'none'}.",
+    )
+
+
 def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedModel:
     """The version that an alias points at, with its files on this machine.
 
@@ -314,12 +330,21 @@ def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedMode
                 f"Set it with: aio-tune promote {name} --to {alias if alias in ALIASES else 'evaluation'}",
             )
         found = next(version for version in model_summary.versions if version.version == number)
-        root = _fetch(client, uri, name, number, cache)
-    return ResolvedModel(name, number, alias, _ensemble_folder(root), found.run_id, found.metrics, found.tags)
+        folder = model_folder(client, uri, name, number, cache)
+    return ResolvedModel(name, number, alias, folder, found.run_id, found.metrics, found.tags)
 
 
-def _fetch(client: Any, uri: str, name: str, version: int, cache: Path | None) -> Path:
-    """The model folder of a version: where it lies if the store is local, else a downloaded copy."""
+def model_folder(client: Any, uri: str, name: str, version: int, cache: Path | None = None) -> Path:
+    """The ensemble folder of a version, on this machine.
+
+    Raises:
+        RegistryError: what is there is not a model folder of ours.
+    """
+    return _ensemble_folder(fetch_model(client, uri, name, version, cache))
+
+
+def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | None) -> Path:
+    """The whole model folder of a version: where it lies if the store is local, else a downloaded copy."""
     from mlflow.artifacts import download_artifacts
 
     source = client.get_model_version_download_uri(name, str(version))

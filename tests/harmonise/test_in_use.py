@@ -14,7 +14,8 @@ import pytest
 from aio_tune.errors import RegistryError, TrialError
 from aio_tune.harmonise import HARMONISERS, LEAST_BATCH, SINGLE_SAMPLE
 from aio_tune.models import build
-from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member
+from aio_tune.models.ensemble import Ensemble
+from aio_tune.models.ensemble_files import EnsembleSpec, Member
 from aio_tune.preprocess import Preprocessor
 from aio_tune.training import FoldSpec, FoldTrainer, Program, TrainingParams, input_shape
 from aio_tune.training.fold import MODEL, PREPROCESSING, STATE

@@ -12,7 +12,8 @@ import pytest
 
 from aio_tune.errors import RegistryError
 from aio_tune.models import build
-from aio_tune.models.ensemble import DESCRIPTION, Ensemble, EnsembleSpec, Member, hash_patients
+from aio_tune.models.ensemble import Ensemble
+from aio_tune.models.ensemble_files import DESCRIPTION, EnsembleSpec, Member, hash_patients
 from aio_tune.models.safety import file_sha256
 from aio_tune.preprocess import Preprocessor
 from tests.models.small import CLASSES, GENES, TINY, samples

@@ -10,7 +10,8 @@ import pytest
 
 from aio_tune.errors import RegistryError
 from aio_tune.models import build
-from aio_tune.models.ensemble import DESCRIPTION, Ensemble, Member
+from aio_tune.models.ensemble import Ensemble
+from aio_tune.models.ensemble_files import DESCRIPTION, Member
 from aio_tune.preprocess import Preprocessor
 from aio_tune.tracking.pyfunc import _signature, ensemble_spec
 from tests.models.small import GENES
@@ -54,10 +55,10 @@ def test_golden_v2() -> None:
 
 
 def test_a_description_of_expression_alone_has_the_words_it_always_had() -> None:
-    from aio_tune.models.ensemble import _read_description
+    from aio_tune.models.ensemble_files import read_description
 
     text = (FOLDER / DESCRIPTION).read_text()
-    assert _read_description(FOLDER).model_dump_json(indent=1) + "\n" == text
+    assert read_description(FOLDER).model_dump_json(indent=1) + "\n" == text
     assert "omics" not in text
 
 

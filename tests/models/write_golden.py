@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member, hash_patients
+from aio_tune.models.ensemble import Ensemble
+from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
 from aio_tune.training import FoldSpec, FoldTrainer
 from aio_tune.training.fold import MODEL, PREPROCESSING
 from tests.models.small import CLASSES, GENES, samples

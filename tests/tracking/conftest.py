@@ -43,11 +43,21 @@ class Store:
     artifacts: Path
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    home = Home(tmp_path_factory.mktemp("home") / "a home")  # a space, as in many a user's folders
+def new_store(folder: Path) -> Store:
+    home = Home(folder / "a home")  # a space, as in many a user's folders
     uri = tracking_uri(home)
     return Store(uri, ensure_store(uri, home.artifacts, EXPERIMENT), home.artifacts)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return new_store(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def second_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """For tests whose models would be in the way of others'."""
+    return new_store(tmp_path_factory.mktemp("second_home"))
 
 
 @pytest.fixture

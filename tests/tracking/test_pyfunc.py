@@ -114,7 +114,8 @@ else:
 def test_a_model_works_where_only_its_own_code_is(tmp_path: Path) -> None:
     """A real ensemble, one process that knows nothing of this checkout, genes shuffled and one of them missing."""
     from aio_tune.models import build
-    from aio_tune.models.ensemble import Ensemble, EnsembleSpec, Member
+    from aio_tune.models.ensemble import Ensemble
+    from aio_tune.models.ensemble_files import EnsembleSpec, Member
     from aio_tune.preprocess import Preprocessor
 
     genes = tuple(f"G{i}" for i in range(64))
