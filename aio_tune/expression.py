@@ -3,17 +3,19 @@
     Matrix      what all of it is read through: a NumPy array is one
     RowFile     a matrix on the disk
     Rows        some rows of a matrix, and what is to be done with them when they are read
+    ArrayState  what is fitted on rows, to and from arrays
 
 What is fitted on training rows reads them in pieces of ``PIECE``, from memory as from the disk: the sums come out the
 same to the last bit, and nobody needs a second copy of a matrix that a machine's processes share.
 """
 
+import hashlib
 import os
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -136,9 +138,38 @@ class Rows:
         return Rows(self.matrix, self.rows[drawn], self.each)
 
 
+class ArrayState:
+    """What is fitted, as arrays: for frozen dataclasses whose fields are arrays, and their whole fitted state."""
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays that ``from_state`` makes an equal one of."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The inverse of ``state``.
+
+        Raises:
+            KeyError: an array is missing.
+        """
+        return cls(**{part.name: state[part.name] for part in fields(cls)})  # type: ignore[arg-type]
+
+
 def as_rows(x: Matrix | Rows) -> Rows:
     """All rows of a matrix."""
     return x if isinstance(x, Rows) else Rows(x, np.arange(x.shape[0]))
+
+
+def profile_hashes(expression: Floats) -> list[str]:
+    """SHA-256 (hex) of each row of log2(TPM+1) values, as little-endian float32.
+
+    Equal hashes mean the same profile over the same genes in the same order, whatever the sample is called.
+
+    Args:
+        expression: shape (n_samples, n_genes).
+    """
+    # Adding zero turns -0.0, which compares equal to 0.0, into it.
+    return [hashlib.sha256((row + np.float32(0)).astype("<f4").tobytes()).hexdigest() for row in expression]
 
 
 def mean_and_sd(rows: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

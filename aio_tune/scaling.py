@@ -5,14 +5,12 @@ inside registered models.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from aio_tune.expression import Floats, Matrix, Rows, as_rows, mean_and_sd
+from aio_tune.expression import ArrayState, Floats, Matrix, Rows, as_rows, mean_and_sd
 from aio_tune.harmonise import mean_ranks
 
 CLIP = 5.0
@@ -23,7 +21,7 @@ RANGE_FLOOR = 1e-3
 """Smallest range that counts as one, log2 units: below it a gene is constant, and black."""
 
 
-class Scaling(ABC):
+class Scaling(ArrayState, ABC):
     """Turns expression (log2 units) into brightness, gene by gene or sample by sample.
 
     Every implementation is a frozen dataclass whose fields are arrays of shape (genes,), each gene's value fitted on
@@ -40,19 +38,6 @@ class Scaling(ABC):
     @abstractmethod
     def transform(self, x: Floats) -> Floats:
         """Scale rows, shape (n, genes); a new float32 array of the same shape. Rows do not affect one another."""
-
-    def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Arrays that ``from_state`` makes an equal scaling of."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The inverse of ``state``.
-
-        Raises:
-            KeyError: an array is missing.
-        """
-        return cls(**{part.name: state[part.name] for part in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from aio_tune.ledger import read_events
+from tests.mlflow_runs import trial_runs
 
 # Four searches, each starting Ray, TensorFlow and MLflow: minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -164,30 +165,14 @@ def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: Plac
     asked = [event["trial"] for event in events if event["kind"] == "trial_asked"]
     ended = [event["trial"] for event in events if event["kind"] == "trial_ended"]
     assert sorted(asked) == sorted(ended) == list(range(8))
-    runs = tracked_runs(place)
+    runs = trial_runs(place.home / "mlflow.db")
     for name in ("calm", "shaken"):
-        tried = [run for run in runs if run["search"] == name]
+        tried = [run for run in runs if run["name"].split("/")[0] == name]
         assert len(tried) == 8, "one MLflow run per trial, none doubled"
         assert {run["status"] for run in tried} <= {"FINISHED", "KILLED", "FAILED"}
     models = {model["name"]: model for model in json.loads(place.run("models", "--json", "--home", place.home))}
     registered = [version["tags"]["aio.search"] for version in models["aio-nhg-ensemble"]["versions"]]
     assert [registered.count(name) for name in ("calm", "shaken")] == [1, 1], "each search is registered once"
-
-
-def tracked_runs(place: Place) -> list[dict[str, str]]:
-    """The trials' runs in the home's MLflow store, read by a process of its own."""
-    code = (
-        "import json, sys\n"
-        "from aio_tune.tracking.client import connect\n"
-        "client = connect('sqlite:///' + sys.argv[1])\n"
-        "ids = [e.experiment_id for e in client.search_experiments()]\n"
-        "runs = client.search_runs(ids, \"tags.`aio.kind` = 'trial'\")\n"
-        "names = [r.info.run_name.split('/')[0] for r in runs]\n"
-        "print(json.dumps([{'search': n, 'status': r.info.status} for n, r in zip(names, runs)]))\n"
-    )
-    database = str(place.home / "mlflow.db")
-    done = subprocess.run([sys.executable, "-c", code, database], capture_output=True, text=True, check=True)
-    return list(json.loads(done.stdout))
 
 
 def test_a_network_that_cannot_be_built_fails_and_the_search_goes_on(searched: Place) -> None:

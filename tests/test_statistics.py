@@ -15,6 +15,7 @@ from aio_tune.dataset.distributed import fold_dataset, on_ray, shards_by_node, v
 from aio_tune.dataset.manifest import fingerprint
 from aio_tune.dataset.statistics import GeneStatistics, statistics, statistics_table
 from aio_tune.errors import DatasetError
+from aio_tune.files import sha256_of
 from tests.test_dataset import assembly, cohort
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -139,9 +140,7 @@ class TestOnRay:
         )
         pq.write_table(changed, mine)
         manifest = json.loads((copy.path / "manifest.json").read_text())
-        from aio_tune.dataset.shards import file_sha256
-
-        manifest["shards"][0] |= {"bytes": mine.stat().st_size, "sha256": file_sha256(mine)}
+        manifest["shards"][0] |= {"bytes": mine.stat().st_size, "sha256": sha256_of(mine)}
         manifest["fingerprint"] = fingerprint(manifest)
         (copy.path / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(DatasetError, match="Received others"):

@@ -1,39 +1,17 @@
 """Running downloads: bars on a terminal, plain lines into a file."""
 
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn
 from rich.progress import TransferSpeedColumn as SpeedColumn
 
+from aio_tune.cli.bars import Bars
 from aio_tune.fetch import Watcher
 
 
-class FetchView(Watcher):
+class FetchView(Bars, Watcher):
     """Shows downloads on standard error, so that standard output holds results alone."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            SpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        super().__init__(DownloadColumn(), SpeedColumn())
 
     def received(self, name: str, done: int, total: int | None) -> None:
         if name not in self._tasks:

@@ -55,13 +55,10 @@ def check_and_sum_up(
 
 def _write(table: "pd.DataFrame", out: Path) -> None:
     """The table, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
+    from aio_tune.dataset.replacing import new_file
+
+    with new_file(out) as partial:
         if out.suffix == ".csv":
             table.to_csv(partial, index=False)
         else:
             table.to_parquet(partial, index=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)

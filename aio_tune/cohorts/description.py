@@ -2,21 +2,52 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from aio_tune.cohorts.clinical import Label
+from aio_tune.cohorts.lengths import COUNTS
+from aio_tune.cohorts.units import Unit
 from aio_tune.errors import CohortError
 from aio_tune.tasks import TASKS
 
 _Description = TypeVar("_Description", bound=BaseModel)
 
 
-class LabelColumn(BaseModel):
-    """A column that holds labels, and what its values mean."""
+class Model(BaseModel):
+    """A part of a description: what it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(Model):
+    """The unit of a file's expression.
+
+    Attributes:
+        unit: of the values; counts become TPM by the genes' lengths.
+        lengths: where these are, with counts alone.
+    """
+
+    lengths_are: ClassVar[str]
+    unit: Unit | Literal["counts"]
+    lengths: str | None = None
+
+    @model_validator(mode="after")
+    def _lengths_of_counts(self) -> Self:
+        if (self.unit == COUNTS) != (self.lengths is not None):
+            raise ValueError(f"lengths, {self.lengths_are}, with unit: counts and with no other unit")
+        return self
+
+    @property
+    def becomes(self) -> Unit:
+        """The unit of what is read."""
+        return Unit(self.unit) if self.lengths is None else Unit.TPM
+
+
+class LabelColumn(Model):
+    """A column that holds labels, and what its values mean."""
+
     column: str
     classes: dict[str, str]
 

@@ -27,6 +27,7 @@ from aio_tune.cohorts.h5ad_file import H5adFile
 from aio_tune.cohorts.omics import KIND_PATTERN, OmicsUnit
 from aio_tune.cohorts.units import Unit
 from aio_tune.errors import CohortError
+from aio_tune.expression import profile_hashes
 
 KEY: Final = "aio_tune"
 FORMAT: Final = "aio-dataset-h5ad"
@@ -133,8 +134,8 @@ def check_profiles(file: H5adFile, values: npt.NDArray[np.float32]) -> None:
         CohortError: a profile is not the one whose sha256 is in obs.
     """
     expected = file.column("obs", "profile_sha256")
-    for sample, profile, digest in zip(file.names("obs"), values, expected, strict=True):
-        if hashlib.sha256((profile + np.float32(0)).astype("<f4").tobytes()).hexdigest() != digest:
+    for sample, digest, received in zip(file.names("obs"), expected, profile_hashes(values), strict=True):
+        if received != digest:
             raise _changed(file.where(None), sample)
 
 

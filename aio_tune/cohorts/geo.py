@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aio_tune.cohorts.text_table import open_text, sha256_of
+from aio_tune.cohorts.text_table import open_text
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 
 @dataclass(frozen=True)

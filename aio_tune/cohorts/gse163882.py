@@ -28,9 +28,10 @@ from aio_tune.cohorts.clinical import (
     read_labels,
 )
 from aio_tune.cohorts.geo import SeriesMatrix, read_series_matrix
-from aio_tune.cohorts.text_table import TextTable, read_text_table, sha256_of
+from aio_tune.cohorts.text_table import TextTable, read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 SERIES = "GSE163882"
 EXPRESSION = "GSE163882*tpm*.csv*"

@@ -22,9 +22,10 @@ from aio_tune.cohorts.clinical import (
     read_labels,
 )
 from aio_tune.cohorts.geo import read_series_matrix
-from aio_tune.cohorts.text_table import read_text_table, sha256_of
+from aio_tune.cohorts.text_table import read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 SERIES = "GSE81538"
 EXPRESSION = "GSE81538*_gene_expression*transformed.csv*"

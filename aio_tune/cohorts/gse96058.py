@@ -34,9 +34,10 @@ from aio_tune.cohorts.clinical import (
     read_number,
 )
 from aio_tune.cohorts.geo import GeoSample, read_series_matrix
-from aio_tune.cohorts.text_table import put_first, read_text_table, sha256_of
+from aio_tune.cohorts.text_table import put_first, read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 SERIES = "GSE96058"
 EXPRESSION = "GSE96058*_gene_expression*transformed.csv*"

@@ -35,9 +35,10 @@ from aio_tune.cohorts.h5ad_description import (
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
 from aio_tune.cohorts.lengths import counts_to_tpm
 from aio_tune.cohorts.omics import Omics, check_kind_name, check_values
-from aio_tune.cohorts.text_table import TextTable, sha256_of
+from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 from aio_tune.tasks import TASKS
 
 _ReadNumber = Callable[[Mapping[str, str], str, str, str], float]

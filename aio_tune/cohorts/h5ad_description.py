@@ -26,43 +26,25 @@ the text that one sees: true is 1, whole numbers have no decimals.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field, model_validator
 
-from aio_tune.cohorts.description import LabelColumn, read_description
-from aio_tune.cohorts.lengths import COUNTS
+from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_description
 from aio_tune.cohorts.omics import OmicsUnit
-from aio_tune.cohorts.units import Unit
 
 DESCRIPTION = "anndata.yaml"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Expression(_Model):
+class Expression(Measured):
     """Where expression is, and in what unit."""
 
-    unit: Unit | Literal["counts"]
+    lengths_are = "a column of var"
     layer: str | None = None
     symbols: str | None = None
-    lengths: str | None = None
-
-    @model_validator(mode="after")
-    def _lengths_of_counts(self) -> Self:
-        if (self.unit == COUNTS) != (self.lengths is not None):
-            raise ValueError("lengths, a column of var, with unit: counts and with no other unit")
-        return self
-
-    @property
-    def becomes(self) -> Unit:
-        """The unit of what is read."""
-        return Unit(self.unit) if self.lengths is None else Unit.TPM
 
 
-class Clinical(_Model):
+class Clinical(Model):
     """Columns of obs."""
 
     cohort: str | None = None
@@ -73,21 +55,21 @@ class Clinical(_Model):
     survival_event: str | None = None
 
 
-class OmicsLayer(_Model):
+class OmicsLayer(Model):
     """A layer that holds a further kind of omics."""
 
     layer: str
     unit: OmicsUnit
 
 
-class Description(_Model):
+class Description(Model):
     """What an ``anndata.yaml`` says."""
 
     name: str = ""
     expression: Expression
     clinical: Clinical = Clinical()
-    labels: dict[str, LabelColumn] = {}
-    omics: dict[str, OmicsLayer] = {}
+    labels: dict[str, LabelColumn] = Field(default={})
+    omics: dict[str, OmicsLayer] = Field(default={})
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:

@@ -20,9 +20,10 @@ import numpy as np
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.clinical import plural
 from aio_tune.cohorts.positions import GenePositions
-from aio_tune.cohorts.text_table import open_text, sha256_of
+from aio_tune.cohorts.text_table import open_text
 from aio_tune.cohorts.units import sum_duplicates
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 PATTERNS = ("hgnc_complete_set*.txt", "hgnc_complete_set*.txt.gz", "gene_aliases*.tsv", "gene_aliases*.tsv.gz")
 """Names by which an alias table is found in a cohort's folder."""

@@ -26,8 +26,9 @@ from aio_tune.cohorts.clinical import plural
 from aio_tune.cohorts.description import read_description
 from aio_tune.cohorts.omics import Omics, OmicsUnit, check_kind_name, check_values
 from aio_tune.cohorts.table import inside, read_expression
-from aio_tune.cohorts.text_table import TextTable, sha256_of
+from aio_tune.cohorts.text_table import TextTable
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 DESCRIPTION = "omics.yaml"
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aio_tune.cohorts.text_table import open_text, sha256_of
+from aio_tune.cohorts.text_table import open_text
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 CHROMOSOMES = (*(str(i) for i in range(1, 23)), "X", "Y")
 """In genomic order."""

@@ -6,7 +6,6 @@ of thousands of samples is mostly that and the reading of numbers. It checks the
 
 import csv
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator
@@ -35,12 +34,6 @@ _open_gzip: Callable[[BinaryIO], BinaryIO] = igzip.open  # it has no types of it
 _IsalError = cast("type[Exception]", isal_zlib.IsalError)  # which its stub takes for an instance
 _GZIP_MAGIC = b"\x1f\x8b"
 _TEXT_BUFFER = 1 << 20
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of the file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_gzip(path: Path) -> bool:

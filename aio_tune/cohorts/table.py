@@ -21,10 +21,9 @@ labels:                        # task: column, and what its values mean; NA and 
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
@@ -36,38 +35,23 @@ from aio_tune.cohorts.clinical import (
     read_labels,
     read_number,
 )
-from aio_tune.cohorts.description import LabelColumn, read_description, read_label_columns
-from aio_tune.cohorts.lengths import COUNTS, counts_to_tpm, read_lengths
-from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, sha256_of
-from aio_tune.cohorts.units import Unit, check_unit
+from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_description, read_label_columns
+from aio_tune.cohorts.lengths import counts_to_tpm, read_lengths
+from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table
+from aio_tune.cohorts.units import check_unit
 from aio_tune.errors import CohortError
+from aio_tune.files import sha256_of
 
 DESCRIPTION = "cohort.yaml"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Expression(_Model):
+class _Expression(Measured):
+    lengths_are = "the name of a file of gene lengths"
     file: str
     genes_in: Literal["rows", "columns"]
-    unit: Unit | Literal["counts"]
-    lengths: str | None = None
-
-    @model_validator(mode="after")
-    def _lengths_of_counts(self) -> Self:
-        if (self.unit == COUNTS) != (self.lengths is not None):
-            raise ValueError("lengths, the name of a file of gene lengths, with unit: counts and with no other unit")
-        return self
-
-    @property
-    def becomes(self) -> Unit:
-        """The unit of what is read."""
-        return Unit(self.unit) if self.lengths is None else Unit.TPM
 
 
-class _Clinical(_Model):
+class _Clinical(Model):
     file: str
     sample: str
     patient: str | None = None
@@ -76,7 +60,7 @@ class _Clinical(_Model):
     survival_event: str | None = None
 
 
-class _Description(_Model):
+class _Description(Model):
     name: str
     expression: _Expression
     clinical: _Clinical

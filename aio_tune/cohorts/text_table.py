@@ -17,10 +17,10 @@ import numpy.typing as npt
 from aio_tune.cohorts.ahead import ahead
 from aio_tune.cohorts.blocks import Layout, Parsed, parse_block
 from aio_tune.cohorts.growing import GrowingMatrix
-from aio_tune.cohorts.streams import is_gzip, open_bytes, open_text, refusing_damage, sha256_of
+from aio_tune.cohorts.streams import is_gzip, open_bytes, open_text, refusing_damage
 from aio_tune.errors import CohortError
 
-__all__ = ["TextTable", "is_gzip", "open_text", "put_first", "read_text_table", "refusing_damage", "sha256_of"]
+__all__ = ["TextTable", "is_gzip", "open_text", "put_first", "read_text_table", "refusing_damage"]
 
 _BLOCK_BYTES = 4 << 20  # small enough for a processor's cache, large enough that Python's share does not show
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)")

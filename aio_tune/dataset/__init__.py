@@ -39,9 +39,10 @@ from aio_tune.dataset.manifest import (
 )
 from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.dataset.replacing import check_target
-from aio_tune.dataset.shards import ROWS_PER_SHARD, profile_hashes
+from aio_tune.dataset.shards import ROWS_PER_SHARD
 from aio_tune.dataset.stored import StoredRows, forget_unused
 from aio_tune.dataset.writing import write_dataset
+from aio_tune.expression import profile_hashes
 
 __all__ = [
     "FORMAT_VERSION",

@@ -5,10 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aio_tune.cohorts import FORMATS, find_names, find_positions
-from aio_tune.cohorts.text_table import sha256_of
 from aio_tune.dataset.manifest import CohortEntry, Manifest, release
 from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.errors import CohortError, DatasetError
+from aio_tune.files import sha256_of
 
 
 def unchanged(

@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from aio_tune.dataset.manifest import ShardEntry
 from aio_tune.dataset.opened import AioDataset
-from aio_tune.dataset.shards import expression_pieces, kind_column, profile_hashes, read_samples, verify_shard
+from aio_tune.dataset.shards import expression_pieces, kind_column, read_samples, verify_shard
 from aio_tune.dataset.statistics import Doubles, GeneStatistics, of_shard
 from aio_tune.errors import DatasetError
+from aio_tune.expression import profile_hashes
 from aio_tune.kinds import EXPRESSION
 
 

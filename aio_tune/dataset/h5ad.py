@@ -6,10 +6,6 @@ written by anndata's own ``write_elem``, with text as plain strings and categori
 
 import io
 import json
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +13,7 @@ import numpy as np
 
 from aio_tune.cohorts.exported import FORMAT, KEY, kind_hashes, kind_sha256
 from aio_tune.dataset.opened import AioDataset
-from aio_tune.dataset.replacing import sync
+from aio_tune.dataset.replacing import new_file
 from aio_tune.errors import DatasetError
 from aio_tune.kinds import EXPRESSION
 
@@ -66,7 +62,7 @@ def export_h5ad(dataset: AioDataset, path: Path, *, force: bool = False) -> Path
     check_export_target(path, force)
     image = _image(dataset)
     try:
-        with _new_file(path, force) as partial:
+        with new_file(path, lambda: check_export_target(path, force)) as partial:
             partial.write_bytes(image.getbuffer())
     except OSError as error:
         raise DatasetError(
@@ -163,18 +159,3 @@ def _categories(values: Any, categories: Any) -> "pd.Categorical":
 
     codes = pd.Index(categories, dtype="str").get_indexer(pd.Index(list(values), dtype="str"))
     return pd.Categorical.from_codes(codes, categories=_plain(categories))
-
-
-@contextmanager
-def _new_file(path: Path, force: bool) -> Iterator[Path]:
-    """A file to write beside ``path``, which takes its place when the block ends and is gone when it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        yield partial
-        sync(partial)
-        check_export_target(path, force)  # asked again: someone else may have been faster
-        os.replace(partial, path)  # noqa: PTH105  (says that an existing file is replaced atomically)
-        sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)

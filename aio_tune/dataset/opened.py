@@ -128,11 +128,11 @@ class AioDataset:
         return matrix
 
     def ray_dataset(self, cohorts: Sequence[str] | None = None) -> Any:
-        """A ``ray.data.Dataset`` that streams the shards, for datasets over the memory budget.
+        """A ``ray.data.Dataset`` that streams the shards; for a fold's rows alone see ``distributed.fold_dataset``.
 
         Same columns and rows as ``samples``, and ``expression``, shape (n_genes,) per row, and ``omics_<kind>``
-        likewise for every further kind. Ray promises no order of
-        blocks: go by ``cohort`` and ``sample_id``. On a cluster every node must see the folder under the same path.
+        likewise for every further kind. Ray promises no order of blocks: go by ``cohort`` and ``sample_id``. On a
+        cluster every node must see the folder under the same path.
 
         Raises:
             DatasetError: a cohort is not in the dataset, or none is asked for.

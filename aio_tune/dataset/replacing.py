@@ -1,10 +1,10 @@
-"""Making or replacing a folder in one step, so that nobody ever sees half of it."""
+"""Making or replacing a folder or a file in one step, so that nobody ever sees half of it."""
 
 import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +55,29 @@ def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
+
+
+@contextmanager
+def new_file(path: Path, last_check: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """A file to write beside ``path``, which takes its place when the block ends and is gone when it fails.
+
+    Args:
+        path: the file to make or replace; its parents are made too.
+        last_check: raises if someone else has been faster; asked when the file is whole.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _sibling(path, "partial")
+    try:
+        yield partial
+        sync(partial)
+        last_check()
+        os.replace(partial, path)  # noqa: PTH105  (says that an existing file is replaced atomically)
+        sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def sync(*paths: Path) -> None:

@@ -1,6 +1,5 @@
 """Shards: Parquet files of up to 512 samples of one cohort."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy.typing as npt
 
 from aio_tune.dataset.manifest import Manifest, ShardEntry
 from aio_tune.errors import DatasetError
+from aio_tune.expression import profile_hashes
+from aio_tune.files import sha256_of
 from aio_tune.kinds import EXPRESSION
 
 if TYPE_CHECKING:
@@ -25,18 +26,6 @@ PIECE = 64
 """Rows unpacked at once when expression is read."""
 
 _BUFFER = 1 << 20
-
-
-def profile_hashes(expression: npt.NDArray[np.float32]) -> list[str]:
-    """SHA-256 (hex) of each row of log2(TPM+1) values, as little-endian float32.
-
-    Equal hashes mean the same profile over the same genes in the same order, whatever the sample is called.
-
-    Args:
-        expression: shape (n_samples, n_genes).
-    """
-    # Adding zero turns -0.0, which compares equal to 0.0, into it.
-    return [hashlib.sha256((row + np.float32(0)).astype("<f4").tobytes()).hexdigest() for row in expression]
 
 
 def sample_columns(tasks: Sequence[str]) -> tuple[str, ...]:
@@ -134,7 +123,7 @@ def verify_shard(folder: Path, shard: ShardEntry) -> None:
     """
     path = _present(folder, shard)
     with _damage_named(path):
-        actual = file_sha256(path)
+        actual = sha256_of(path)
     if actual != shard.sha256:
         raise DatasetError(
             f"Expected sha256 {shard.sha256[:12]} of {path}. Received {actual[:12]}: the shard is damaged.", _AGAIN
@@ -196,12 +185,6 @@ def expression_pieces(
             start += len(batch)
     if start != shard.rows:
         raise DatasetError(f"Expected {shard.rows} rows in {path}. Received {start}.", _AGAIN)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _present(folder: Path, shard: ShardEntry) -> Path:

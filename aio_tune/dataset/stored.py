@@ -23,7 +23,7 @@ from aio_tune.dataset.opened import AioDataset
 from aio_tune.dataset.shards import expression_pieces
 from aio_tune.errors import DatasetError
 from aio_tune.expression import Floats, Matrix, RowFile, Rows
-from aio_tune.locks import locked
+from aio_tune.files import locked
 
 GIB = 2**30
 SPARE = 1.05  # of the room that a row file takes, left for others

@@ -26,8 +26,9 @@ from aio_tune.dataset.manifest import (
 )
 from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.dataset.replacing import check_target, new_folder, sync
-from aio_tune.dataset.shards import ROWS_PER_SHARD, file_sha256, write_shard
+from aio_tune.dataset.shards import ROWS_PER_SHARD, write_shard
 from aio_tune.errors import DatasetError
+from aio_tune.files import sha256_of
 from aio_tune.tasks import TASKS
 
 
@@ -127,7 +128,7 @@ def _write_range(folder: Path, kinds: tuple[str, ...], cohort: Cohort, name: str
     )
     sync(path)
     return ShardEntry(
-        path=name, cohort=cohort.name, rows=len(clinical), bytes=path.stat().st_size, sha256=file_sha256(path)
+        path=name, cohort=cohort.name, rows=len(clinical), bytes=path.stat().st_size, sha256=sha256_of(path)
     )
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aio_tune.fetch.record import Fetched, Record, Unfinished, sync
-from aio_tune.fetch.verify import sha256_of
+from aio_tune.files import sha256_of
 
 
 class Part:

@@ -1,12 +1,12 @@
 """Whether a file is what it should be."""
 
 import gzip
-import hashlib
 import zlib
 from pathlib import Path
 
 from aio_tune.errors import FetchError
 from aio_tune.fetch.record import Fetched
+from aio_tune.files import sha256_of
 
 _CHUNK = 1 << 20
 
@@ -41,12 +41,6 @@ def check_gzip(path: Path, limit: int) -> None:
         raise DamagedError(str(error)) from error
     if size == 0:
         raise DamagedError("there is nothing in it")
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of the file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_unchanged(path: Path, fetched: Fetched) -> bool:

@@ -1,21 +1,19 @@
 """The contract of a harmoniser, and what several of them need."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.expression import Floats, Matrix, Rows
+from aio_tune.expression import ArrayState, Floats, Matrix, Rows
 
 LEAST_BATCH = 10
 """Smallest target cohort of a transductive harmoniser, samples: the standard deviation of 10 normal values has itself
 a relative error of 1 / sqrt(2 * 9) = 24 %. Nothing below that is an estimate, least of all a single patient."""
 
 
-class Harmoniser(ABC):
+class Harmoniser(ArrayState, ABC):
     """Makes samples of another cohort, or platform, comparable with the training rows. Never sees a label.
 
     There are two kinds:
@@ -95,19 +93,6 @@ class Harmoniser(ABC):
     def least_batch(cls) -> int:
         """How many samples ``transform`` needs: 0 or ``LEAST_BATCH``."""
         return LEAST_BATCH if cls.transductive else 0
-
-    def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Arrays that ``from_state`` makes an equal harmoniser of."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The inverse of ``state``.
-
-        Raises:
-            KeyError: an array is missing.
-        """
-        return cls(**{field.name: state[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
 
 def mean_ranks(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aio_tune.files import locked
 from aio_tune.layout.base import Genes, Layout, LayoutMaker, Shape
-from aio_tune.locks import locked
 
 
 def cached(maker: LayoutMaker, shape: Shape, x_train: Genes, seed: int, folder: Path) -> Layout:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aio_tune.errors import RegistryError
-from aio_tune.models.safety import check_sha256, file_sha256, plain_file
+from aio_tune.files import sha256_of
+from aio_tune.models.safety import check_sha256, plain_file
 
 FORMAT_VERSION = 2
 DESCRIPTION = "ensemble.json"
@@ -155,7 +156,7 @@ def copy_member(member: Member, folder: Path) -> MemberFiles:
     for kind, source, suffix in (("model", member.model, "keras"), ("preprocessing", member.preprocessing, "npz")):
         name = f"fold_{member.fold}.{suffix}"
         shutil.copyfile(source, folder / name)
-        files[kind] = RecordedFile(file=name, sha256=file_sha256(folder / name))
+        files[kind] = RecordedFile(file=name, sha256=sha256_of(folder / name))
     return MemberFiles(fold=member.fold, **files)
 
 

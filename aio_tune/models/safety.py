@@ -5,7 +5,6 @@ Keras' safe mode was bypassed often enough not to be relied on alone (e.g. CVE-2
 file within its folder, and its configuration names nothing but what our networks are made of.
 """
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aio_tune.errors import RegistryError
+from aio_tune.files import sha256_of
 
 if TYPE_CHECKING:
     import keras
@@ -38,12 +38,6 @@ LARGEST_CONFIG = 16 * 2**20
 """Bytes; the configuration of our largest network has a few hundred thousand."""
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def plain_file(folder: Path, name: str) -> Path:
     """The file ``name`` of ``folder``.
 
@@ -66,7 +60,7 @@ def check_sha256(path: Path, expected: str) -> None:
     Raises:
         RegistryError: it is another file.
     """
-    found = file_sha256(path)
+    found = sha256_of(path)
     if found != expected:
         raise RegistryError(
             f"Expected {path} to be the recorded file, sha256 {expected[:12]}. Received sha256 {found[:12]}.",

@@ -6,7 +6,8 @@
     artifacts   figures and tables of a run
     pyfunc      ensemble folder -> MLflow model folder (``loader`` is the script inside it)
     card        the description of a registered version
-    registry    register, list and find models
+    registering the best trial's models into the registry
+    registry    list and find models
     promotion   gates, aliases and their audit trail
     turns       one promotion at a time
     copying     a version to another registry
@@ -21,14 +22,13 @@ from aio_tune.tracking.copying import copy_version
 from aio_tune.tracking.evaluations import log_evaluation
 from aio_tune.tracking.mirror import Mirror
 from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote, undo
+from aio_tune.tracking.registering import Registration, register_search
 from aio_tune.tracking.registry import (
     ALIASES,
     ModelSummary,
-    Registration,
     ResolvedModel,
     VersionSummary,
     list_models,
-    register_search,
     resolve,
 )
 from aio_tune.tracking.store import ensure_store, tracking_uri

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aio_tune.errors import RegistryError
+from aio_tune.files import sha256_of
 from aio_tune.tracking.client import connect, redacted, store_errors
 from aio_tune.tracking.registry import MODEL_ID, VersionSummary, choose_version, fetch_model, find_model
 from aio_tune.tracking.runs import KIND
@@ -58,9 +59,7 @@ def folder_digest(folder: Path) -> str:
         if path.is_symlink():
             raise RegistryError(f"Expected plain files in {folder}. Received the symbolic link {path.name}.")
         if path.is_file():
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -1,14 +1,12 @@
 """Where runs and models are kept: by default one SQLite file and one folder of artifacts, else a tracking server."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aio_tune.config import Home
 from aio_tune.errors import SearchError
+from aio_tune.files import locked
 from aio_tune.tracking.client import connect, prepare, store_errors
 
 _SQLITE = "sqlite:///"
@@ -48,7 +46,7 @@ def ensure_store(uri: str, artifacts: Path | None, experiment: str) -> str:
         if database is None:
             return _experiment(connect(uri), experiment, location)
         database.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(database.with_name(database.name + ".lock")):
+        with locked(database.with_name(database.name + ".lock")):
             if not database.exists():
                 _create_database(database, str(location))
             return _experiment(connect(uri), experiment, location)
@@ -93,10 +91,3 @@ def _experiment(client: Any, name: str, location: str | None) -> str:
             f"Restore it with: mlflow experiments restore --experiment-id {found.experiment_id}",
         )
     return str(found.experiment_id)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file gives the lock up

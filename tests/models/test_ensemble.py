@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from aio_tune.errors import RegistryError
+from aio_tune.files import sha256_of
 from aio_tune.models import build
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.models.ensemble_files import DESCRIPTION, EnsembleSpec, Member, hash_patients
-from aio_tune.models.safety import file_sha256
 from aio_tune.preprocess import Preprocessor
 from tests.models.small import CLASSES, GENES, TINY, samples
 from tests.models.write_golden import FOLDER as GOLDEN
@@ -210,13 +210,13 @@ def test_the_content_is_looked_at_without_checksums_too(saved: Path) -> None:
         Ensemble.load(saved)
     with pytest.raises(RegistryError, match=r"keras\.layers\.Lambda"):
         Ensemble.load(saved, verify=False)
-    edit(saved, members=members_with(saved, sha256=file_sha256(saved / "fold_0.keras")))
+    edit(saved, members=members_with(saved, sha256=sha256_of(saved / "fold_0.keras")))
     with pytest.raises(RegistryError, match=r"keras\.layers\.Lambda"):
         Ensemble.load(saved)
 
 
 def test_save_is_whole_or_not_at_all(saved: Path, members: list[Member], tmp_path: Path) -> None:
-    before = {path.name: file_sha256(path) for path in saved.iterdir()}
+    before = {path.name: sha256_of(path) for path in saved.iterdir()}
     gone = [members[0], Member(1, tmp_path / "gone.keras", members[1].preprocessing)]
     with pytest.raises(FileNotFoundError):
         Ensemble.save(saved, gone, spec())
@@ -225,7 +225,7 @@ def test_save_is_whole_or_not_at_all(saved: Path, members: list[Member], tmp_pat
             Ensemble.save(saved, members, wrong)
     with pytest.raises(RegistryError):
         Ensemble.save(saved, [], spec())
-    assert {path.name: file_sha256(path) for path in saved.iterdir()} == before
+    assert {path.name: sha256_of(path) for path in saved.iterdir()} == before
     assert not list(tmp_path.glob("*.new"))
 
     Ensemble.save(saved, members[1:], spec())  # a whole one replaces it

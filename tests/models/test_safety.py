@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from aio_tune.errors import RegistryError
+from aio_tune.files import sha256_of
 from aio_tune.models import build
-from aio_tune.models.safety import check_keras, check_sha256, file_sha256, load_keras, plain_file
+from aio_tune.models.safety import check_keras, check_sha256, load_keras, plain_file
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -190,7 +191,7 @@ def test_plain_file(tmp_path: Path) -> None:
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    assert file_sha256(tmp_path / "f") == known
+    assert sha256_of(tmp_path / "f") == known
     check_sha256(tmp_path / "f", known)
     with pytest.raises(RegistryError, match="sha256 ba7816bf8f01"):
         check_sha256(tmp_path / "f", "0" * 64)

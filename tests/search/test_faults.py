@@ -31,6 +31,7 @@ from aio_tune.search.study import OptunaStudy
 from aio_tune.search_space import load_space
 from aio_tune.trial import TRIES, Assignment, RungReport, SharedMatrix, TrialContext, TrialRun, WorkerPool
 from aio_tune.trial.worker import WARM_UP
+from tests.mlflow_runs import trial_runs
 
 # Every search starts TensorFlow at least once: 6 to 16 s on a machine of two cores, and more on a busy one.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -394,24 +395,11 @@ def test_a_full_disk_stops_the_search_and_fails_no_trial(
     ends_well(start([*command, "--resume"]))
     rows = calm.outcome("full", small_disk)
     assert rows == calm.outcome("calm")
-    runs = tracked(database)
+    tracked = trial_runs(database)
+    runs = {run["name"]: {"status": run["status"], "reason": run["reason"]} for run in tracked}
+    assert len(runs) == len(tracked)
     assert set(runs) == {f"full/{trial:04d}" for trial in rows}, "one run for each trial, none doubled"
     assert runs[f"full/{DIVERGES:04d}"] == {"status": "FAILED", "reason": rows[DIVERGES]["reason"]}
-
-
-def tracked(database: Path) -> dict[str, dict[str, str]]:
-    """The trials' runs in an MLflow store by name, read by a process of its own."""
-    code = (
-        "import json, sys\n"
-        "from aio_tune.tracking.client import connect\n"
-        "client = connect('sqlite:///' + sys.argv[1])\n"
-        "ids = [e.experiment_id for e in client.search_experiments()]\n"
-        "runs = client.search_runs(ids, \"tags.`aio.kind` = 'trial'\")\n"
-        "print(json.dumps({r.info.run_name: {'status': r.info.status, 'reason': r.data.tags['aio.reason']}\n"
-        "                  for r in runs}))\n"
-    )
-    line = [sys.executable, "-c", code, str(database)]
-    return dict(json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout))
 
 
 def context_of(folder: Path, **changes: Any) -> TrialContext:
