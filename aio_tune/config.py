@@ -53,6 +53,10 @@ class RunFolder:
         return self.path / "space.yaml"
 
     @property
+    def environment(self) -> Path:
+        return self.path / "environment.txt"
+
+    @property
     def ensemble(self) -> Path:
         return self.path / "ensemble"
 

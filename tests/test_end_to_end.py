@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from aio_tune.ledger import read_events
-from tests.mlflow_runs import trial_runs
+from tests.mlflow_runs import artifacts, trial_runs
 
 # Four searches, each starting Ray, TensorFlow and MLflow: minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -180,6 +180,16 @@ def test_a_network_that_cannot_be_built_fails_and_the_search_goes_on(searched: P
     assert rows[0]["state"] == "FAIL"
     assert "pool" in rows[0]["reason"]
     assert [row["state"] for row in rows.values()].count("COMPLETE") >= 1
+
+
+def test_runs_show_what_a_user_compares(searched: Place) -> None:
+    best = next(row["trial"] for row in outcome(searched, "calm"))
+    database = searched.home / "mlflow.db"
+    of_search = set(artifacts(database, "calm"))
+    assert of_search >= {"space.yaml", "environment.txt", "figures/history.png", "tables/leaderboard.csv"}
+    figures = ("aio", "calibration", "confusion", "curves", "network", "roc")
+    of_trial = set(artifacts(database, f"calm/{best:04d}"))
+    assert of_trial >= {*(f"figures/{name}.png" for name in figures), "network.txt"}
 
 
 def test_promote_evaluate_predict(searched: Place, tmp_path: Path) -> None:

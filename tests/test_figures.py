@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from aio_tune.figures import aio_figure, confusion_figure, mean_roc, roc_figure, save_png
+from aio_tune.figures import (
+    Layer,
+    aio_figure,
+    calibration_figure,
+    confusion_figure,
+    curves_figure,
+    history_figure,
+    importance_figure,
+    mean_roc,
+    network_figure,
+    roc_figure,
+    save_png,
+)
 
 
 def test_roc_figure_has_one_line_per_curve(tmp_path: Path) -> None:
@@ -99,6 +111,53 @@ def test_aio_figure_of_a_constant_picture(tmp_path: Path) -> None:
 def test_aio_figure_wants_one_title_per_picture(n: int, titles: list[str]) -> None:
     with pytest.raises(ValueError, match="Expected one title"):
         aio_figure(np.zeros((n, 4, 4, 1)), titles)
+
+
+def test_calibration_bars_are_wilsons_intervals(tmp_path: Path) -> None:
+    from scipy.stats import binomtest
+
+    mean, share, count = np.array([0.1, 0.6]), np.array([0.0, 0.75]), np.array([5, 8])
+    figure = calibration_figure({"positive": (mean, share, count)}, "Ki67 status")
+    segments = figure.axes[0].collections[0].get_segments()
+    for (hits, n), segment in zip(((0, 5), (6, 8)), segments, strict=True):
+        interval = binomtest(hits, n).proportion_ci(method="wilson")
+        np.testing.assert_allclose(segment[:, 1], [interval.low, interval.high], atol=1e-4)
+    save_png(figure, tmp_path / "calibration.png")
+
+
+def test_mean_curve_is_of_the_epochs_that_all_folds_went_through() -> None:
+    folds = {"0": {1: 1.0, 2: 3.0, 3: 9.0}, "1": {1: 2.0, 2: 5.0}}
+    (axes,) = curves_figure({"valid_loss": folds}, "trial 3").axes
+    assert axes.lines[-1].get_xydata().tolist() == [[1, 1.5], [2, 4]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["fold 0", "fold 1", "mean"]
+
+
+def test_history_and_importance(tmp_path: Path) -> None:
+    figure = history_figure({"COMPLETE": {0: 0.6, 2: 0.8}, "PRUNED": {1: 0.5}}, {0: 0.6, 2: 0.8}, "auc", "s")
+    assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [2, 1]
+    save_png(figure, tmp_path / "history.png")
+    bars = importance_figure({"a": 0.75, "b": 0.25}, 9, "s").axes[0]
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["b", "a"]
+    assert "9 complete trials" in bars.get_xlabel()
+
+
+def test_a_network_is_drawn_block_by_block() -> None:
+    layers = [
+        Layer("picture", "InputLayer", (8, 8, 1), 0, ()),
+        Layer("conv", "Conv2D", (8, 8, 4), 40, ("picture",), "3x3"),
+        Layer("norm", "BatchNormalization", (8, 8, 4), 16, ("conv",)),
+        Layer("pool", "MaxPooling2D", (4, 4, 4), 0, ("norm",), "2x2"),
+        Layer("embedding", "Dense", (3,), 10, ("picture",)),
+        Layer("calls", "Dense", (2,), 10, ("pool", "embedding")),
+    ]
+    (axes,) = network_figure(layers, "n").axes
+    assert len(axes.patches) == 5, "normalisation is part of the block before"
+    said = [text.get_text().replace("\n", " ") for text in axes.texts if text.get_text()]
+    assert said[:2] == ["InputLayer 8×8×1", "Conv2D 3x3 8×8×4"]
+    ways = [line.get_xydata()[[0, -1], 0].round(2).tolist() for line in axes.lines]
+    assert len(ways) == 5  # picture to conv and embedding, conv to pool, both to the calls
+    with pytest.raises(ValueError, match="one or more layers"):
+        network_figure([], "n")
 
 
 def test_neither_pyplot_nor_early_matplotlib() -> None:

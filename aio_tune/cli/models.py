@@ -84,7 +84,10 @@ def promote(
     ] = False,
     version: Annotated[int | None, typer.Option(help="Default: the newest.", min=1)] = None,
     gate: Annotated[
-        list[str] | None, typer.Option(help='A bound on a cross-validated mean, e.g. "auc>=0.80"; may be repeated.')
+        list[str] | None,
+        typer.Option(
+            help='A bound, e.g. "auc>=0.80" (mean over folds) or "auc_low>=0.75" (95 % interval); may be repeated.'
+        ),
     ] = None,
     why: Annotated[str, typer.Option(help="The reason, for the audit trail.")] = "",
     to_registry: Annotated[
@@ -96,7 +99,7 @@ def promote(
 ) -> None:
     """Move an alias to a model's version, if it passes the gates.
 
-    Always looked at: every file's sha256, the number of folds, genes and layouts.
+    Always looked at: every file's sha256, the signature, the number of folds, genes and layouts.
 
     Example: aio-tune promote aio-ki67-ensemble --to evaluation --gate "auc>=0.80"
     """

@@ -102,6 +102,7 @@ def search_and_register(
     """
     from aio_tune.cli.progress import SearchView
     from aio_tune.dataset import open_dataset
+    from aio_tune.search.environment import environment_text
     from aio_tune.search.finish import register_winner
     from aio_tune.search.rows import training_rows
     from aio_tune.search.run import begun, check_name, run_search
@@ -123,6 +124,7 @@ def search_and_register(
     if not begun(home.run(name)):
         # As given: the ledger holds what became of it, the copy what the user wrote.
         shutil.copyfile(space, home.run(name).space)
+        home.run(name).environment.write_text(environment_text())
     interrupted = SearchError(
         f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}"
     )
@@ -145,7 +147,7 @@ def search_and_register(
                     f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
                     f"See {command_line('aio-tune', 'leaderboard', name)}.",
                 )
-            state = register_winner(home, name, dataset, rows, uri, mirror)
+            state = register_winner(home, spec, name, dataset, rows, uri, mirror)
     except KeyboardInterrupt:
         raise interrupted from None
     comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json")

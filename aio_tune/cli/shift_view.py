@@ -78,8 +78,7 @@ def print_shifts(shifts: "dict[str, Shift]", dataset: "AioDataset", reference: s
 
 def draw_shifts(shifts: "dict[str, Shift]", path: Path) -> Path:
     """Samples on two principal components, before and after, coloured by cohort."""
-    from aio_tune.figures import save_png
-    from aio_tune.figures_shift import shift_figure
+    from aio_tune.figures import save_png, shift_figure
 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(shift_figure({name: (shift.coordinates, shift.cohort_of) for name, shift in shifts.items()}), path)

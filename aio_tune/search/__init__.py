@@ -6,10 +6,14 @@ source       where configurations come from; study is Optuna's, confirm has one 
 study        Optuna's samplers and pruners
 director     asks, hears and decides; every fact is in the ledger first
 state        a ledger read as tables
+environment  what a search runs on, in words
 tuning       Ray executes what the director asks for
 cluster      the Ray that a search runs on
 run          a search from its first trial to its last
 finish       the winner into the registry
+out_of_fold  each patient's call by the network that had not seen them, and its intervals
+illustrate   figures and tables on the runs of the search and its best trials
+importance   which parameters the outcome depended on
 confirm      the winner again, slightly varied, on new splits
 nested       whole searches inside an outer cross-validation
 leaderboard  trials as rows, best first

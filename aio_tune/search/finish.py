@@ -1,45 +1,42 @@
 """After the last trial: the winner as an ensemble in the registry, and figures on the runs of the best trials."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
 from aio_tune.expression import as_rows, mean_and_sd
-from aio_tune.figures import aio_figure, confusion_figure, roc_figure
 from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.ledger import Ledger
-from aio_tune.metrics import confusion, roc_points
 from aio_tune.models.ensemble import Ensemble, kind_columns
 from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
 from aio_tune.models.inspection import fingerprints
-from aio_tune.preprocess import Preprocessor
+from aio_tune.search.illustrate import search_figures, search_tables, trial_figures, trial_texts
 from aio_tune.search.leaderboard import read_state
+from aio_tune.search.out_of_fold import read_out_of_fold
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
-from aio_tune.tracking import Mirror, log_figures, register_search
+from aio_tune.search_space import SearchSpec
+from aio_tune.tracking import Mirror, log_figures, log_tables, log_texts, register_search
 from aio_tune.training import split_params
 from aio_tune.training.fold import MODEL, PREPROCESSING
-from aio_tune.trial import fold_folder, trial_folder
+from aio_tune.trial import fold_folder
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-# Trials whose runs get figures: those a user would open to compare.
-ILLUSTRATED = 3
+# Trials whose runs get figures: those a user would open to compare. Each takes a second or two.
+ILLUSTRATED = 10
 EXAMPLES = 2
 
 
 def register_winner(
-    home: Home, name: str, dataset: AioDataset, rows: TrainingRows, uri: str, mirror: Mirror
+    home: Home, spec: SearchSpec, name: str, dataset: AioDataset, rows: TrainingRows, uri: str, mirror: Mirror
 ) -> SearchState:
     """Register the best trial's fold models and their ensemble; doing it again adds nothing.
 
     Args:
         home: where the search is.
+        spec: its space and settings.
         name: the search; it has ended, and a trial of it finished all folds.
         dataset: what it was searched on.
         rows: the rows it learnt from.
@@ -58,7 +55,7 @@ def register_winner(
         raise SearchError(f"Expected a trial of {name} that finished all folds. Received none.")
     if not state.registered:
         run = home.run(name)
-        _illustrate(run, state, rows, uri, mirror)
+        _illustrate(run, spec, state, rows, uri, mirror)
         _register(run, state, state.best, rows, dataset, uri, mirror)
         state = read_state(home, name)
         mirror.flush()
@@ -119,7 +116,7 @@ def _register(
         run_id=_run_of(mirror, best.number),
         ensemble_folder=run.ensemble,
         fold_folders=fold_folders,
-        metrics=cv_metrics(best),
+        metrics=cv_metrics(best) | read_out_of_fold(run, best, rows).metrics(),
         fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
         params=best.params,
         tags=_origin_tags(state) | fingerprints(run.ensemble),
@@ -164,48 +161,15 @@ def _run_of(mirror: Mirror, trial: int) -> str:
     return run_id
 
 
-def _illustrate(run: RunFolder, state: SearchState, rows: TrainingRows, uri: str, mirror: Mirror) -> None:
+def _illustrate(
+    run: RunFolder, spec: SearchSpec, state: SearchState, rows: TrainingRows, uri: str, mirror: Mirror
+) -> None:
+    """Figures on the search's own run and on those of its best trials."""
+    if mirror.search_run is not None:
+        log_figures(uri, mirror.search_run, search_figures(spec, state))
+        log_tables(uri, mirror.search_run, search_tables(spec, state))
     complete = [trial for trial in state.ranked() if trial.state == "COMPLETE"]
     for trial in complete[:ILLUSTRATED]:
-        log_figures(uri, _run_of(mirror, trial.number), trial_figures(run, trial, rows))
-
-
-def trial_figures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "dict[str, Figure]":
-    """ROC and confusion matrix of the out-of-fold calls, and the AIOs of two patients of each class."""
-    with np.load(trial_folder(run.trials, trial.number) / "oof.npz", allow_pickle=False) as stored:
-        probabilities, fold_of = stored["probabilities"], stored["fold"]
-    called = fold_of >= 0
-    labels = rows.labels[called].astype(np.int64)
-    title = f"{run.name}, trial {trial.number}: out of fold"
-    counts = confusion(labels, probabilities[called], rows.task.n_classes)
-    return {
-        "roc": roc_figure(_roc_curves(rows, probabilities, fold_of), title),
-        "confusion": confusion_figure(counts, rows.task.classes, title),
-        "aio": _pictures(run, trial, rows),
-    }
-
-
-def _roc_curves(
-    rows: TrainingRows, probabilities: npt.NDArray[np.float32], fold_of: npt.NDArray[np.int8]
-) -> dict[str, Any]:
-    """One curve per fold for two classes, else one per class over all folds."""
-    if rows.task.n_classes == 2:
-        folds = [fold_of == fold for fold in range(rows.folds.k)]
-        return {
-            f"fold {k}": roc_points((rows.labels[rows_of_fold] == 1).astype(np.int64), probabilities[rows_of_fold, 1])
-            for k, rows_of_fold in enumerate(folds)
-        }
-    called = fold_of >= 0
-    return {
-        name: roc_points((rows.labels[called] == i).astype(np.int64), probabilities[called, i])
-        for i, name in enumerate(rows.task.classes)
-    }
-
-
-def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure":
-    preprocessor = Preprocessor.load(_member(run, trial.number, 0).preprocessing)
-    chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
-    titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
-    # As training rows, each by itself: the few shown are no cohort to a transductive harmoniser.
-    drawn = select(rows.stored.only(chosen).read(), rows.kinds, preprocessor.kinds)[:]
-    return aio_figure(preprocessor.transform_training(drawn), titles)
+        run_id = _run_of(mirror, trial.number)
+        log_figures(uri, run_id, trial_figures(run, trial, rows))
+        log_texts(uri, run_id, trial_texts(run, trial))

@@ -3,7 +3,7 @@
     store       where runs and models are kept: one SQLite file, or a server
     runs        ledger event -> what MLflow is to be told (pure)
     mirror      tails a ledger and tells MLflow, in the background
-    artifacts   figures and tables of a run
+    artifacts   figures, tables and texts of a run
     pyfunc      ensemble folder -> MLflow model folder (``loader`` is the script inside it)
     card        the description of a registered version
     registering the best trial's models into the registry
@@ -17,7 +17,7 @@
 MLflow is imported inside functions, through ``client.connect``: the import takes seconds.
 """
 
-from aio_tune.tracking.artifacts import log_figures, log_tables
+from aio_tune.tracking.artifacts import log_figures, log_tables, log_texts
 from aio_tune.tracking.copying import copy_version
 from aio_tune.tracking.evaluations import log_evaluation
 from aio_tune.tracking.mirror import Mirror
@@ -51,6 +51,7 @@ __all__ = [
     "log_evaluation",
     "log_figures",
     "log_tables",
+    "log_texts",
     "parse_gate",
     "promote",
     "register_search",

@@ -35,6 +35,18 @@ def log_tables(uri: str, run_id: str, tables: "Mapping[str, pd.DataFrame]") -> N
         send_tables(connect(uri), run_id, tables)
 
 
+def log_texts(uri: str, run_id: str, texts: Mapping[str, str]) -> None:
+    """Keep each text as ``<name>.txt`` of the run.
+
+    Raises:
+        RegistryError: the store cannot be reached or the run does not exist.
+    """
+    with store_errors(uri):
+        client = connect(uri)
+        for name, text in texts.items():
+            client.log_text(run_id, text, f"{name}.txt")
+
+
 def send_figures(client: Any, run_id: str, figures: "Mapping[str, Figure]") -> None:
     """``log_figures`` with a client at hand."""
     for name, figure in figures.items():

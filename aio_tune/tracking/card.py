@@ -10,6 +10,7 @@ def model_card(
     origin: Mapping[str, object],
     metrics: Mapping[str, float],
     params: Mapping[str, object],
+    missing_genes: str = "",
     notes: str = "",
 ) -> str:
     """Say what a version is, where it comes from, how good it was, how to use it and what it is not.
@@ -18,8 +19,10 @@ def model_card(
         name: of the registered model.
         what: one sentence.
         origin: search, trial, folds, dataset and the like.
-        metrics: cross-validated; ``<x>_mean`` with ``<x>_sd`` becomes one row.
+        metrics: cross-validated; ``<x>_mean`` with ``<x>_sd`` becomes one row, and so does ``<x>`` with ``<x>_low``
+            and ``<x>_high``.
         params: the trial's parameters.
+        missing_genes: what stands in for them, and how many may be missing.
         notes: more Markdown, put before the limits.
     """
     parts = [
@@ -27,12 +30,14 @@ def model_card(
         "## Where it comes from",
         _table("", "", {key: value for key, value in origin.items() if value not in (None, "")}),
         "## Metrics on validation rows",
-        _table("metric", "value", _with_sd(metrics)),
+        _table("metric", "value", _rows_of(metrics)),
+        "`cv_`: mean ± sd over folds. `oof_`: all validation rows together, each called by the network that had not "
+        "seen it, with a 95 % interval by bootstrap over patients.",
         "These numbers also chose the trial, so they are optimistic; cohorts that the search never saw decide.",
         "## How to use it",
         f"```\naio-tune promote {name} --to evaluation\naio-tune predict {name}@evaluation FILE --out calls.csv\n```",
-        "Input: one row per sample, one column per gene symbol, log2(TPM+1), in any gene order. Missing genes take "
-        "their training mean; past the share written in the model's `ensemble.json` the input is refused.",
+        "Input: one row per sample, one column per gene symbol, log2(TPM+1), in any gene order, from one sample up. "
+        f"In place of missing genes: {missing_genes or 'see ensemble.json'}; with more missing the input is refused.",
         "## Parameters",
         _table("parameter", "value", params),
     ]
@@ -46,14 +51,17 @@ def model_card(
     return "\n\n".join(parts)
 
 
-def _with_sd(metrics: Mapping[str, float]) -> dict[str, str]:
+def _rows_of(metrics: Mapping[str, float]) -> dict[str, str]:
     rows = {}
     for name, value in metrics.items():
-        base = name.removesuffix("_mean")
-        if name.endswith("_sd") and f"{name.removesuffix('_sd')}_mean" in metrics:
-            continue
-        sd = metrics.get(f"{base}_sd") if base != name else None
-        rows[base if sd is not None else name] = f"{value:.3f}" if sd is None else f"{value:.3f} ± {sd:.3f}"
+        base, _, part = name.rpartition("_")
+        sd, low, high = (metrics.get(key) for key in (f"{base}_sd", f"{name}_low", f"{name}_high"))
+        if part == "mean" and sd is not None:
+            rows[base] = f"{value:.3f} ± {sd:.3f}"
+        elif low is not None and high is not None:
+            rows[name] = f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        elif not ((part == "sd" and f"{base}_mean" in metrics) or (part in ("low", "high") and base in metrics)):
+            rows[name] = f"{value:.3f}"
     return rows
 
 

@@ -33,6 +33,8 @@ _LONGEST_WAIT = 30.0  # seconds between two tries while the store does not answe
 _PATIENCE = 60.0  # seconds that closing may take
 _HURRY = 4.0  # the same when closing because something went wrong
 _CLOSING_WAIT = 0.5  # the same while somebody waits in close()
+# Beside the ledger, if they are there; see RunFolder.
+_STARTING_FILES = ("space.yaml", "environment.txt")
 # Answers that will not change however often the same thing is sent.
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
 
@@ -286,7 +288,10 @@ class Mirror:
         return str(run.info.run_id)
 
     def _log_inputs(self, run: str, write: Write, progress: Progress) -> None:
-        """What a run starts from: the dataset, and for the search its space. Doing it again changes nothing."""
+        """What a run starts from: the dataset, and for the search its space and environment.
+
+        Doing it again changes nothing.
+        """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if "fingerprint" in progress.dataset:
@@ -298,9 +303,9 @@ class Mirror:
             )
             use = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
             self._client.log_inputs(run, datasets=[use])
-        space = self._ledger.with_name("space.yaml")
-        if write.trial is None and space.exists():
-            self._client.log_artifact(run, str(space))
+        for name in _STARTING_FILES if write.trial is None else ():
+            if (file := self._ledger.with_name(name)).exists():
+                self._client.log_artifact(run, str(file))
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

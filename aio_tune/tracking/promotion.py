@@ -16,7 +16,8 @@ from typing import Any
 
 from aio_tune.errors import GateError, RegistryError
 from aio_tune.tracking.client import connect, store_errors
-from aio_tune.tracking.registry import ALIASES, VersionSummary, choose_version, find_model, model_folder
+from aio_tune.tracking.pyfunc import ensemble_spec, input_columns
+from aio_tune.tracking.registry import ALIASES, VersionSummary, choose_version, ensemble_folder, fetch_model, find_model
 from aio_tune.tracking.turns import turn
 
 AUDIT_TAG = "aio.audit."
@@ -35,8 +36,8 @@ class Gate:
     """A bound that a metric must keep, e.g. ``auc>=0.80``.
 
     Attributes:
-        metric: a metric of the version (``cv_auc_mean``, ``GSE81538:auc``), or a short name such as ``auc``, which
-            means ``cv_auc_mean`` if there is no ``auc``.
+        metric: a metric of the version (``cv_auc_mean``, ``GSE81538:auc_low``), or a short name: ``auc`` means
+            ``cv_auc_mean``, and ``auc_low``, the lower end of a 95 % interval, means ``oof_auc_low``.
         sign: ``>=``, ``<=``, ``>`` or ``<``.
         bound: the bound.
     """
@@ -143,7 +144,9 @@ def promote(
         chosen = choose_version(summary, version)
         checks = check_gates(parsed, chosen.metrics, f"{model} version {chosen.version}")
         if inspect is not None:
-            checks += _inspected(inspect, model_folder(client, uri, model, chosen.version), chosen)
+            root = fetch_model(client, uri, model, chosen.version)
+            checks.append(check_signature(root))
+            checks += _inspected(inspect, ensemble_folder(root), chosen)
         user = who or getpass.getuser()
         with turn(client, model, user) as still_mine:
             promotion = Promotion(
@@ -237,6 +240,27 @@ def _record(client: Any, promotion: Promotion, run_id: str) -> None:
         client.log_text(run_id, entry + "\n", f"audit/{promotion.model}.{name.replace(':', '')}.json")
 
 
+def check_signature(root: Path) -> Check:
+    """Whether a model folder's signature names exactly the columns that its ensemble takes, and an output.
+
+    Raises:
+        RegistryError: it is not a model folder of ours.
+        GateError: the signature is missing or another one.
+    """
+    from mlflow.models import Model
+
+    expected = input_columns(ensemble_spec(ensemble_folder(root)))
+    signature = Model.load(str(root)).signature
+    named = [] if signature is None or signature.inputs is None else signature.inputs.input_names()
+    if named != expected or not signature.outputs:
+        raise GateError(
+            f"Expected a signature of the ensemble's {len(expected):,} columns. Received "
+            f"{f'another one, of {len(named):,}' if named else 'none'}.",
+            "The alias was not moved.",
+        )
+    return Check("signature of the ensemble's columns", "found", len(expected), True)
+
+
 def _inspected(inspect: Inspect, folder: Path, version: VersionSummary) -> list[Check]:
     checks = inspect(folder, version.tags)
     failed = [check for check in checks if not check.passed]
@@ -280,7 +304,9 @@ def check_gates(gates: Sequence[Gate], metrics: Mapping[str, float], whose: str)
     """
     checks = []
     for gate in gates:
-        name = next((name for name in (gate.metric, f"cv_{gate.metric}_mean") if name in metrics), None)
+        name = next(
+            (name for name in (gate.metric, f"cv_{gate.metric}_mean", f"oof_{gate.metric}") if name in metrics), None
+        )
         if name is None:
             raise GateError(
                 f"Expected a gate on a metric of {whose}. Received {gate.metric!r}.",

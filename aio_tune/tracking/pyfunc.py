@@ -38,7 +38,7 @@ def save_pyfunc(
     Args:
         ensemble: as written by ``Ensemble.save``.
         path: folder to create.
-        ids: ``run_id``, ``model_id`` and ``artifact_path`` of the logged model.
+        ids: ``run_id``, ``model_id`` and ``artifact_path`` (its name) of the logged model.
         metadata_facts: JSON-like facts kept in the model's ``MLmodel`` file.
         example: some samples, log2(TPM+1), columns gene symbols; None means one sample of zeros.
 
@@ -66,6 +66,22 @@ def save_pyfunc(
             input_example=_example(spec) if example is None else example.head(2),
             metadata=metadata_facts,
         )
+    _forget_machine(path)
+
+
+def _forget_machine(path: Path) -> None:
+    """Leave no path of this machine in ``MLmodel``: MLflow notes where loader and ensemble were copied from.
+
+    Loading takes the loader's file name and the ensemble's place within the folder, and nothing else of these.
+    """
+    from mlflow.models import Model
+
+    model = Model.load(str(path))
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    model.save(str(path / "MLmodel"))
 
 
 def ensemble_spec(folder: Path) -> dict[str, Any]:
@@ -84,6 +100,11 @@ def ensemble_spec(folder: Path) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise RegistryError(f"Expected a JSON object in {folder / 'ensemble.json'}. Received {type(spec).__name__}.")
     return spec
+
+
+def input_columns(spec: dict[str, Any]) -> list[str]:
+    """Every column that an ensemble takes: its genes, then ``<kind>:<gene>`` of each other kind of omics."""
+    return [*spec["genes"], *(f"{kind}:{gene}" for kind in spec.get("omics", ()) for gene in spec["genes"])]
 
 
 def code_closure(entry: str) -> dict[str, Path]:
@@ -175,8 +196,7 @@ def _signature(spec: dict[str, Any]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    columns = [*spec["genes"], *(f"{kind}:{gene}" for kind in spec.get("omics", ()) for gene in spec["genes"])]
-    genes = [ColSpec(DataType.double, column, required=False) for column in columns]
+    genes = [ColSpec(DataType.double, column, required=False) for column in input_columns(spec)]
     calls = [ColSpec(DataType.string, "call")]
     calls += [ColSpec(DataType.double, f"p_{name}") for name in spec["classes"]]
     return ModelSignature(inputs=Schema(genes), outputs=Schema(calls))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aio_tune.tracking.card import model_card
 from aio_tune.tracking.client import connect, store_errors
-from aio_tune.tracking.pyfunc import save_pyfunc
+from aio_tune.tracking.pyfunc import ensemble_spec, save_pyfunc
 from aio_tune.tracking.registry import METRIC_TAG, MODEL_ID
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def register_search(
         run_id: the trial's run, e.g. from ``Mirror.trial_run``.
         ensemble_folder: as written by ``Ensemble.save``, with all folds.
         fold_folders: fold -> ensemble folder with that fold's model alone.
-        metrics: of the trial, as in its run: ``cv_<metric>_mean``, ``cv_<metric>_sd``; gates look them up.
+        metrics: of the trial: ``cv_<metric>_mean`` and ``_sd`` as in its run, ``oof_<metric>`` and its interval;
+            gates look them up.
         fold_metrics: fold -> metric -> value on that fold's validation rows.
         params: the trial's parameters, for the description.
         tags: more tags for every version, e.g. dataset fingerprint and code version.
@@ -143,7 +144,13 @@ class _Writer:
                 **{f"{METRIC_TAG}{name}": repr(float(value)) for name, value in metrics.items()},
             },
             description=model_card(
-                model, what=what, origin=origin, metrics=metrics, params=self.params, notes=self.notes
+                model,
+                what=what,
+                origin=origin,
+                metrics=metrics,
+                params=self.params,
+                missing_genes=str(ensemble_spec(folder).get("missing_genes", "")),
+                notes=self.notes,
             ),
         )
         return int(created.version)
@@ -166,7 +173,7 @@ class _Writer:
         )
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model"
-            ids = {"run_id": self.run_id, "model_id": logged.model_id, "artifact_path": logged.artifact_location}
+            ids = {"run_id": self.run_id, "model_id": logged.model_id, "artifact_path": name}
             save_pyfunc(folder, path, ids=ids, metadata_facts=dict(tags), example=self.example)
             self.client.log_model_artifacts(logged.model_id, str(path))
         self.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

@@ -168,20 +168,11 @@ def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedMode
                 f"Set it with: aio-tune promote {name} --to {alias if alias in ALIASES else 'evaluation'}",
             )
         found = next(version for version in model_summary.versions if version.version == number)
-        folder = model_folder(client, uri, name, number, cache)
+        folder = ensemble_folder(fetch_model(client, uri, name, number, cache))
     return ResolvedModel(name, number, alias, folder, found.run_id, found.metrics, found.tags)
 
 
-def model_folder(client: Any, uri: str, name: str, version: int, cache: Path | None = None) -> Path:
-    """The ensemble folder of a version, on this machine.
-
-    Raises:
-        RegistryError: what is there is not a model folder of ours.
-    """
-    return _ensemble_folder(fetch_model(client, uri, name, version, cache))
-
-
-def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | None) -> Path:
+def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | None = None) -> Path:
     """The whole model folder of a version: where it lies if the store is local, else a downloaded copy."""
     from mlflow.artifacts import download_artifacts
 
@@ -203,8 +194,12 @@ def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | No
     return target
 
 
-def _ensemble_folder(root: Path) -> Path:
-    """The ensemble within a model folder, which must really lie within it."""
+def ensemble_folder(root: Path) -> Path:
+    """The ensemble within a model folder, which must really lie within it.
+
+    Raises:
+        RegistryError: it is not a model folder of ours, or names a place out of it.
+    """
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from aio_tune.errors import EvaluationError
-from aio_tune.figures import save_png
-from aio_tune.figures_shift import shift_figure
+from aio_tune.figures import save_png, shift_figure
 from aio_tune.harmonise import HARMONISERS
 from aio_tune.harmonise.shift import (
     cohort_share,

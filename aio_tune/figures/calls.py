@@ -1,15 +1,12 @@
-"""Figures, as matplotlib ``Figure`` objects: no pyplot, so no global state and no display; any thread may draw.
-
-matplotlib is imported late, since it takes half a second and most commands draw nothing.
-"""
+"""How well calls agree with the truth: ROC curves, confusion matrix, calibration."""
 
 from collections.abc import Mapping, Sequence
-from math import ceil, isqrt
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from aio_tune.figures.base import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,9 +14,6 @@ if TYPE_CHECKING:
 Curve = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
 """False positive rates and true positive rates, each of shape (points,), 0..1."""
 Floats = npt.NDArray[np.float64]
-
-DPI = 120
-COLUMNS = 4
 
 
 def roc_figure(curves: Mapping[str, Curve], title: str, band: Sequence[Curve] = ()) -> "Figure":
@@ -30,7 +24,7 @@ def roc_figure(curves: Mapping[str, Curve], title: str, band: Sequence[Curve] = 
         title: above the plot.
         band: curves of two or more folds, drawn as their mean ± 1 sd (ddof 1) and not one by one; fewer draw nothing.
     """
-    figure = _figure(5, 5)
+    figure = new_figure(5, 5)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     for name, (false_positive, true_positive) in curves.items():
@@ -86,7 +80,7 @@ def confusion_figure(counts: npt.NDArray[np.integer], classes: Sequence[str], ti
     if counts.shape != (n, n):
         raise ValueError(f"Expected counts of shape {(n, n)}. Received {counts.shape}.")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # a class nobody has is a row of zeros
-    figure = _figure(1.8 + n, 1.6 + n)
+    figure = new_figure(1.8 + n, 1.6 + n)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (true, called), count in np.ndenumerate(counts):
@@ -98,64 +92,32 @@ def confusion_figure(counts: npt.NDArray[np.integer], classes: Sequence[str], ti
     return figure
 
 
-def aio_figure(images: npt.NDArray[np.floating], titles: Sequence[str]) -> "Figure":
-    """Artificial image objects side by side, in grey, one gene per pixel.
-
-    All share one scale, from the lowest to the highest value of all. The channels of a picture are drawn as tiles of
-    it; a 1-D picture is wrapped row by row into a square.
+def calibration_figure(bins: Mapping[str, tuple[Floats, Floats, npt.NDArray[np.int64]]], title: str) -> "Figure":
+    """How often what was called with some probability was true, with 95 % intervals.
 
     Args:
-        images: shape (n, height, width, channels) or (n, length, 1).
-        titles: one per picture.
+        bins: legend text (a class) -> mean probability, share that was true and number of samples of each bin, each of
+            shape (bins,), as ``aio_tune.metrics.calibration_bins`` gives them.
+        title: above the plot.
 
-    Raises:
-        ValueError: there is no picture, or the number of titles is another one.
+    The bars are Wilson's intervals for a share (J Am Stat Assoc 22:209, 1927).
     """
-    if len(images) == 0 or len(images) != len(titles):
-        raise ValueError(f"Expected one title for each of one or more pictures. Received {len(images)}, {len(titles)}.")
-    columns = min(COLUMNS, len(images))
-    rows = ceil(len(images) / columns)
-    figure = _figure(2.6 * columns, 2.9 * rows)
-    low, high = float(np.min(images)), float(np.max(images))
-    for i, (image, title) in enumerate(zip(images, titles, strict=True)):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        axes.imshow(_plane(image), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_axis_off()
-        axes.set_title(title, fontsize=9)
+    figure = new_figure(5, 5)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    for name, (mean, share, count) in bins.items():
+        low, high = _wilson(share, count)
+        axes.errorbar(mean, share, [share - low, high - share], marker="o", markersize=4, linewidth=1.2, capsize=2,
+                      label=name)  # fmt: skip
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
+    axes.set(xlabel="Mean probability in the bin", ylabel="Share that was true")
+    if bins:
+        axes.legend(loc="upper left", frameon=False)
     return figure
 
 
-def save_png(figure: "Figure", path: Path) -> None:
-    """Write a figure to ``path`` as PNG. Its folder must be there."""
-    figure.savefig(path, format="png", dpi=DPI)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    """An empty figure, width and height in inches, that draws to memory."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plane(image: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
-    """One picture -> shape (height, width), NaN (drawn as nothing) where there is no pixel."""
-    if image.ndim == 2:
-        return _wrap(list(image[:, 0]))
-    channels = np.moveaxis(image, -1, 0)
-    side = isqrt(len(channels) - 1) + 1
-    height, width = image.shape[:2]
-    plane = np.full((ceil(len(channels) / side) * height, side * width), np.nan)
-    for i, channel in enumerate(channels):
-        row, column = divmod(i, side)
-        plane[row * height : (row + 1) * height, column * width : (column + 1) * width] = channel
-    return plane
-
-
-def _wrap(values: Sequence[float]) -> npt.NDArray[Any]:
-    side = isqrt(len(values) - 1) + 1
-    plane = np.full(ceil(len(values) / side) * side, np.nan)
-    plane[: len(values)] = values
-    return plane.reshape(-1, side)
+def _wilson(share: Floats, count: npt.NDArray[np.int64], z: float = 1.96) -> tuple[Floats, Floats]:
+    """Bounds of a binomial share; they always hold the share itself."""
+    spread = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    middle, scale = share + z**2 / (2 * count), 1 + z**2 / count
+    return np.minimum((middle - spread) / scale, share), np.maximum((middle + spread) / scale, share)

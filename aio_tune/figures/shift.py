@@ -1,10 +1,12 @@
-"""The figure of the shift between cohorts, as a matplotlib ``Figure`` object, like those of ``aio_tune.figures``."""
+"""The figure of the shift between cohorts."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from aio_tune.figures.base import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +25,9 @@ def shift_figure(panels: Mapping[str, Panel]) -> "Figure":
     Raises:
         ValueError: there is no panel.
     """
-    from matplotlib.figure import Figure
-
     if not panels:
         raise ValueError("Expected one or more panels. Received none.")
-    figure = Figure(figsize=(4.2 * len(panels), 4), layout="constrained")
+    figure = new_figure(4.2 * len(panels), 4)
     for i, (title, (coordinates, cohort_of)) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
         for name in dict.fromkeys(cohort_of.tolist()):

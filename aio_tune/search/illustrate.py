@@ -1,0 +1,142 @@
+"""Figures and tables on the runs of a search and of its best trials, for whoever opens them in the MLflow UI."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aio_tune.calibration import calibration_bins
+from aio_tune.config import RunFolder
+from aio_tune.figures import (
+    aio_figure,
+    calibration_figure,
+    confusion_figure,
+    curves_figure,
+    history_figure,
+    importance_figure,
+    network_figure,
+    roc_figure,
+)
+from aio_tune.kinds import select
+from aio_tune.metrics import confusion, roc_points
+from aio_tune.models.summary import network_layers, summary_text
+from aio_tune.preprocess import Preprocessor
+from aio_tune.search.importance import parameter_importance
+from aio_tune.search.leaderboard import leaderboard
+from aio_tune.search.out_of_fold import OutOfFold, read_out_of_fold, trained_as
+from aio_tune.search.rows import TrainingRows
+from aio_tune.search.state import SearchState, TrialRecord
+from aio_tune.search_space import SearchSpec
+from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.trial import fold_folder, trial_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+EXAMPLES = 2
+"""Patients of each class whose pictures are shown."""
+
+
+def search_figures(spec: SearchSpec, state: SearchState) -> "dict[str, Figure]":
+    """The history of a search and, if there are trials enough, which parameters mattered."""
+    name, metric = state.started["name"], spec.metric
+    values: dict[str, dict[int, float]] = {}
+    best: dict[int, float] = {}
+    for trial in state.trials.values():
+        if trial.value is not None:
+            values.setdefault(trial.state, {})[trial.number] = trial.value
+            if trial.state == "COMPLETE":
+                best[trial.number] = max([trial.value, *best.values()])
+    figures = {"history": history_figure(values, best, metric, f"{name}: {metric} of each trial")}
+    if importances := parameter_importance(spec, state):
+        n = sum(trial.state == "COMPLETE" for trial in state.trials.values())
+        figures["importance"] = importance_figure(importances, n, f"{name}: what {metric} depended on")
+    return figures
+
+
+def search_tables(spec: SearchSpec, state: SearchState) -> "dict[str, pd.DataFrame]":
+    """The leaderboard, one column for each parameter, and the parameters' importance."""
+    import pandas as pd
+
+    board = pd.json_normalize(leaderboard(state), max_level=0)
+    params = board.pop("params").map(lambda values: {name: _cell(value) for name, value in values.items()})
+    tables = {"leaderboard": board.join(pd.DataFrame(params.tolist(), index=board.index))}
+    if importances := parameter_importance(spec, state):
+        tables["importance"] = pd.DataFrame({"parameter": importances.keys(), "importance": importances.values()})
+    return tables
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def trial_figures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "dict[str, Figure]":
+    """What a complete trial learnt, and what its out-of-fold calls are worth.
+
+    Learning curves, ROC, confusion matrix, calibration, the network, and the AIOs of two patients of each class.
+    """
+    calls = read_out_of_fold(run, trial, rows)
+    title = f"{run.name}, trial {trial.number}"
+    counts = confusion(calls.labels, calls.probabilities, len(calls.classes))
+    layers = network_layers(fold_folder(run.trials, trained_as(trial), 0) / MODEL)
+    return {
+        "curves": curves_figure(_curves(run, trial), title),
+        "roc": _roc(calls, f"{title}: out of fold"),
+        "confusion": confusion_figure(counts, calls.classes, f"{title}: out of fold"),
+        "calibration": _calibration(calls, f"{title}: out of fold"),
+        "network": network_figure(layers, f"{title}: the network, {trial.parameters:,} weights"),
+        "aio": _pictures(run, trial, rows),
+    }
+
+
+def trial_texts(run: RunFolder, trial: TrialRecord) -> dict[str, str]:
+    """The network in words."""
+    return {"network": summary_text(network_layers(fold_folder(run.trials, trained_as(trial), 0) / MODEL))}
+
+
+def _curves(run: RunFolder, trial: TrialRecord) -> dict[str, dict[str, dict[int, float]]]:
+    """Curve -> fold -> epoch -> value, from the reports of all rungs."""
+    curves: dict[str, dict[str, dict[int, float]]] = {}
+    for rung in range(trial.rung + 1):
+        report = json.loads((trial_folder(run.trials, trained_as(trial)) / f"rung_{rung}.json").read_text())
+        for fold, named in report["curves"].items():
+            for name, values in named.items():
+                points = curves.setdefault(name, {}).setdefault(fold, {})
+                points.update(enumerate(values, start=report["from_epoch"].get(fold, 0) + 1))
+    return curves
+
+
+def _roc(calls: OutOfFold, title: str) -> "Figure":
+    """For two classes one curve per fold and the band of all; for more one curve per class, over all folds."""
+    if len(calls.classes) > 2:
+        one_against_rest = {
+            name: roc_points((calls.labels == i).astype(np.int64), calls.probabilities[:, i])
+            for i, name in enumerate(calls.classes)
+        }
+        return roc_figure(one_against_rest, title)
+    curves = {}
+    for fold in np.unique(calls.fold_of):
+        of_fold = calls.fold_of == fold
+        curves[f"fold {fold}"] = roc_points(
+            (calls.labels[of_fold] == 1).astype(np.int64), calls.probabilities[of_fold, 1]
+        )
+    return roc_figure(curves, title, band=list(curves.values()))
+
+
+def _calibration(calls: OutOfFold, title: str) -> "Figure":
+    """Of two classes the second; of more every one against the rest."""
+    classes = list(enumerate(calls.classes))[1 if len(calls.classes) == 2 else 0 :]
+    bins = {
+        name: calibration_bins((calls.labels == i).astype(np.int64), calls.probabilities[:, i]) for i, name in classes
+    }
+    return calibration_figure(bins, title)
+
+
+def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure":
+    preprocessor = Preprocessor.load(fold_folder(run.trials, trained_as(trial), 0) / PREPROCESSING)
+    chosen = np.concatenate([np.flatnonzero(rows.labels == i)[:EXAMPLES] for i in range(rows.task.n_classes)])
+    titles = [f"{rows.samples['sample_id'][row]}: {rows.task.classes[rows.labels[row]]}" for row in chosen]
+    # As training rows, each by itself: the few shown are no cohort to a transductive harmoniser.
+    drawn = select(rows.stored.only(chosen).read(), rows.kinds, preprocessor.kinds)[:]
+    return aio_figure(preprocessor.transform_training(drawn), titles)
