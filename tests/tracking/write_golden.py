@@ -27,8 +27,8 @@ def main() -> None:
         shutil.copytree(ENSEMBLE, ensemble, ignore=shutil.ignore_patterns("expected.json"))
         done = register_search(
             uri, task="ki67", search="golden", trial=0, run_id=run, ensemble_folder=ensemble,
-            fold_folders={0: ensemble}, metrics={"cv_auc_mean": 0.8}, params={"learning_rate": 1e-2}, tags=fingerprints(ensemble),
-            example=unseen(),
+            fold_folders={0: ensemble}, metrics={"cv_auc_mean": 0.8}, params={"learning_rate": 1e-2},
+            tags=fingerprints(ensemble), example=unseen(),
         )  # fmt: skip
         shutil.copytree(fetch_model(connect(uri), uri, done.ensemble_model, done.ensemble_version), FOLDER)
 
