@@ -132,7 +132,8 @@ class _Writer:
             return found
         logged = self._log(model, folder, tags)
         if not self.client.search_registered_models(f"name = '{model}'"):
-            self.client.create_registered_model(model, tags={"aio.kind": "model"})
+            about = f"{what} One version for each search; which one is used is said by the aliases."
+            self.client.create_registered_model(model, tags={"aio.kind": "model"}, description=about)
         created = self.client.create_model_version(
             model,
             logged.artifact_location,

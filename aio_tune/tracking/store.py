@@ -10,6 +10,8 @@ from aio_tune.files import locked
 from aio_tune.tracking.client import connect, prepare, store_errors
 
 _SQLITE = "sqlite:///"
+# The UI then shows runs, and not what it has for conversations with language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def tracking_uri(home: Home) -> str:
@@ -80,7 +82,7 @@ def _experiment(client: Any, name: str, location: str | None) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -1,7 +1,7 @@
 """One SQLite store for the room's tests (its migrations take seconds), and ledgers as a search writes them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,14 @@ def client(store: Store) -> Any:
     return connect(store.uri)
 
 
+@pytest.fixture
+def client_of() -> Callable[[str], Any]:
+    """The client of any store."""
+    from aio_tune.tracking.client import connect
+
+    return connect
+
+
 CURVES = ("train_loss", "valid_loss", "valid_auc")
 RUNGS = ((1, 2), (3, 5))  # (folds, epoch)
 
@@ -110,8 +118,11 @@ def auc(trial: int) -> float:
     return 0.5 + 0.01 * (trial % 40)
 
 
-def write_trial(ledger: Ledger, trial: int, state: str = "COMPLETE") -> None:
-    ledger.append("trial_asked", trial=trial, params={"learning_rate": 3e-4, "network": "aio_cnn", "fc": [64, 32]})
+PARAMS = {"learning_rate": 3e-4, "network": "aio_cnn", "fc": [64, 32]}
+
+
+def write_trial(ledger: Ledger, trial: int, state: str = "COMPLETE", params: dict[str, Any] = PARAMS) -> None:
+    ledger.append("trial_asked", trial=trial, params=params)
     write_rung(ledger, trial, 0)
     if state == "COMPLETE":
         write_rung(ledger, trial, 1)

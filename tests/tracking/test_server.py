@@ -1,63 +1,21 @@
 """Against a real MLflow server, stopped while a mirror sends and started again later."""
 
-import os
-import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aio_tune.ledger import Ledger
-from aio_tune.tracking import Mirror, promote, pyfunc, register_search, resolve, ui_command, ui_environment
+from aio_tune.tracking import Mirror, promote, pyfunc, register_search, resolve
 from aio_tune.tracking.client import connect
 from tests.tracking.conftest import Store, points_of, stand_in_ensemble, write_end, write_search, write_trial
+from tests.tracking.serving import Server, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-class Server:
-    """``mlflow server`` on the store, as ``aio-tune ui`` starts it."""
-
-    def __init__(self, store: Store, log: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._command = ui_command(store.uri, self.port, store.artifacts)
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env={**os.environ, **ui_environment()}, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_for(self.answers, 120)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()  # the server takes its worker processes with it
-            self._process.wait(30)
-            self._process = None
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
