@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aio_tune.config import Home
 from aio_tune.ledger import Ledger
 from aio_tune.tracking import ensure_store, tracking_uri
+
+if TYPE_CHECKING:
+    from tests.tracking.real_model import RealModel
 
 EXPERIMENT = "aio-ki67"
 
@@ -58,6 +61,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def second_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """For tests whose models would be in the way of others'."""
     return new_store(tmp_path_factory.mktemp("second_home"))
+
+
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory: pytest.TempPathFactory) -> "RealModel":
+    from tests.tracking.real_model import build_real_model  # late: most tests here need neither Keras nor a network
+
+    return build_real_model(tmp_path_factory.mktemp("real_model"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from aio_tune.tracking import pyfunc
 from tests.tracking.conftest import GENES, stand_in_ensemble
+from tests.tracking.real_model import ALONE, RealModel
 
 
 def test_closure_holds_what_a_module_imports_and_no_more() -> None:
@@ -88,63 +89,16 @@ def test_loader_takes_genes_in_any_order_and_leaves_missing_ones_to_the_ensemble
     assert set(FakeEnsemble.last.seen[0].columns) == set(GENES[:2])
 
 
-ALONE = """
-import json, sys
-from pathlib import Path
-import mlflow.pyfunc
-import pandas as pd
-model = mlflow.pyfunc.load_model(sys.argv[1])
-import aio_tune
-assert Path(aio_tune.__file__).is_relative_to(sys.argv[1]), aio_tune.__file__
-foreign = {"ray", "optuna", "aio_tune.search", "aio_tune.training"} & set(sys.modules)
-assert not foreign, foreign
-frame = pd.read_json(sys.argv[2], orient="split")
-model.predict(frame).to_json(sys.argv[3], orient="split")
-try:
-    model.predict(frame.iloc[:, :3])
-except Exception as error:
-    assert "genes to be missing" in str(error), error
-else:
-    raise AssertionError("too many missing genes were accepted")
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow 2.21 with NumPy 2.4
-def test_a_model_works_where_only_its_own_code_is(tmp_path: Path) -> None:
+def test_a_model_works_where_only_its_own_code_is(real_model: RealModel, tmp_path: Path) -> None:
     """A real ensemble, one process that knows nothing of this checkout, genes shuffled and one of them missing."""
-    from aio_tune.models import build
-    from aio_tune.models.ensemble import Ensemble
-    from aio_tune.models.ensemble_files import EnsembleSpec, Member
-    from aio_tune.preprocess import Preprocessor
-
-    genes = tuple(f"G{i}" for i in range(64))
-    x = np.random.default_rng(0).normal(3, 1, (12, 64)).astype(np.float32)
-    members = []
-    for fold in range(2):
-        preprocessor = Preprocessor.fit("zscore", "square", x, 0)
-        preprocessor.save(tmp_path / f"{fold}.npz")
-        network = build({}, preprocessor.transform(x[:1]).shape[1:], 2, seed=fold)
-        network.save(tmp_path / f"{fold}.keras")
-        members.append(Member(fold, tmp_path / f"{fold}.keras", tmp_path / f"{fold}.npz"))
-    spec = EnsembleSpec(
-        "ki67", ("negative", "positive"), genes, x.mean(axis=0), frozenset({"p"}), frozenset({"h"}), {"search": "s"}
-    )
-    Ensemble.save(tmp_path / "ensemble", members, spec)
-    ids = {"run_id": "r", "model_id": "m-1", "artifact_path": "x"}
-    pyfunc.save_pyfunc(tmp_path / "ensemble", tmp_path / "model", ids=ids, metadata_facts={})
-
-    frame = pd.DataFrame(x[:3], columns=list(genes)).drop(columns="G5")
-    frame = frame[frame.columns[::-1]]
-    frame.to_json(tmp_path / "in.json", orient="split")
-    arguments = [tmp_path / "model", tmp_path / "in.json", tmp_path / "out.json"]
+    real_model.samples.to_json(tmp_path / "in.json", orient="split")
+    arguments = [real_model.model, tmp_path / "in.json", tmp_path / "out.json"]
     clean = {"PATH": "/usr/bin:/bin", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *map(str, arguments)],
         check=False, cwd=tmp_path, env=clean, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    calls = pd.read_json(tmp_path / "out.json", orient="split")
-    expected = Ensemble.load(tmp_path / "ensemble").predict(frame).probabilities
-    np.testing.assert_allclose(calls[["p_negative", "p_positive"]], expected, atol=1e-5)
-    assert list(calls["call"]) == [spec.classes[i] for i in expected.argmax(axis=1)]
+    real_model.check(pd.read_json(tmp_path / "out.json", orient="split"))
