@@ -87,6 +87,7 @@ class TeamServer:
     def __init__(self, folder: Path, database_uri: str, workers: int = 2) -> None:
         self.destination = folder / "artifacts"
         """The folder where the server keeps the files."""
+        self.database_uri = database_uri
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         port = free_port()
