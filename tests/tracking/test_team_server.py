@@ -19,7 +19,7 @@ from aio_tune.ledger import Ledger
 from aio_tune.tracking import Mirror, promote, pyfunc, register_search, resolve, tracking_uri
 from aio_tune.tracking.client import connect
 from tests.tracking.conftest import Store, points_of, stand_in_ensemble, write_end, write_search, write_trial
-from tests.tracking.team_server import TeamServer, missing, postgres
+from tests.tracking.team_server import TeamServer, missing, points_in, postgres
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,21 +49,6 @@ class Mirrored:
     points: dict[int | None, int]
     status: dict[int | None, str]
     texts: dict[int | None, dict[str, str]]
-
-
-def points_in(database: str) -> dict[str, int]:
-    """Points per run, of all runs of a database; asking a server for each metric of so many takes minutes."""
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(database)
-    try:
-        with engine.connect() as connection:
-            counts = connection.execute(
-                sqlalchemy.text("select run_uuid, count(*) as points from metrics group by run_uuid")
-            )
-            return {row.run_uuid: row.points for row in counts}
-    finally:
-        engine.dispose()
 
 
 def mirrored(uri: str, database: str, mirror: Mirror, trials: int) -> Mirrored:

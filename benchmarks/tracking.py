@@ -1,0 +1,205 @@
+"""What logging to MLflow adds to a search's wall time, and whether sixteen trials at once lose anything.
+
+`python -m benchmarks.tracking`; some quarter of an hour and 12 GB of memory. The same search (same seed, random
+sampler, nothing pruned, so the same work) is run by turns without MLflow, with the default SQLite store, and, where
+PostgreSQL is installed, with a server on it. Every search is a process of its own. Its time is that from the first
+trial asked for to the last event of the ledger, plus what is waited for MLflow after that; Ray's start and stop are in
+none, the import of MLflow is in those that use it, as it is for users.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aio_tune.config import Home
+from aio_tune.dataset import open_dataset
+from aio_tune.ledger import read_events
+from aio_tune.search.rows import training_rows
+from aio_tune.search.run import run_search
+from aio_tune.search_space import load_space
+from aio_tune.tracking import Mirror, ensure_store, tracking_uri
+
+GENES, SAMPLES, EXPERIMENT = 1024, 400, "aio-nhg"
+AT_ONCE = 16
+
+
+class Place(NamedTuple):
+    """Address of a store, empty for none, and of the database behind it."""
+
+    uri: str
+    database: str
+
+
+SPACE = """
+task: nhg
+trials: {trials}
+rungs: {rungs}
+sampler: random
+pruner: none
+resources: {{max_concurrent_trials: {at_once}}}
+space:
+  branches: embedding
+  scaling: {{choice: [zscore, minmax, rank]}}
+  dropout: {{float: [0.0, 0.5]}}
+  learning_rate: {{float: [1e-4, 1e-2], log: true}}
+"""
+
+
+def search(space: Path, data: Path, home: Path, name: str, address: str, uri: str) -> None:
+    """One search, in this process; says its seconds, and how many of them were spent waiting for MLflow at its end."""
+    spec, dataset = load_space(space), open_dataset(data)
+    budget = spec.resources.memory_budget
+    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, budget)
+    ledger, waited = Home(home).run(name).ledger, 0.0
+    ledger.parent.mkdir(parents=True, mode=0o700)
+    if uri:
+        ensure_store(uri, None, EXPERIMENT)
+    with Mirror(ledger, uri, EXPERIMENT) if uri else contextlib.nullcontext() as mirror:
+        run_search(spec, dataset, rows, Home(home), name, address=address)
+        if mirror is not None:
+            began = time.perf_counter()
+            assert mirror.flush(600)
+            waited = time.perf_counter() - began
+    events = read_events(ledger)[0]
+    first = next(event["time"] for event in events if event["kind"] == "trial_asked")
+    print(json.dumps({"seconds": events[-1]["time"] - first + waited, "waited": waited}))
+
+
+def points(events: list[dict[str, Any]]) -> dict[int | None, int]:
+    """Metric points that each run of a search must hold, by its ledger."""
+    from aio_tune.tracking.runs import Progress, translate
+
+    return {write.trial: len(write.points) for write in translate(events, Progress())}
+
+
+def lost(place: Place, ledger: Path) -> dict[str, int]:
+    """What a store holds of a search, beside what its ledger says it should."""
+    from aio_tune.tracking.client import connect
+    from tests.tracking.team_server import points_in
+
+    client = connect(place.uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    notes = json.loads(ledger.with_name("tracking.json").read_text())
+    expected = points(read_events(ledger)[0])
+    ids = {None: notes["search_run"], **{int(trial): run for trial, run in notes["trial_runs"].items()}}
+    counts = points_in(place.database)
+    found = {trial: counts[run] for trial, run in ids.items()}
+    name = ledger.parent.name
+    runs = client.search_runs([experiment], f"tags.`aio.search` = '{name}'", max_results=1000)
+    return {
+        "points_expected": sum(expected.values()),
+        "points_found": sum(found.values()),
+        "runs_that_differ": sum(found.get(trial) != count for trial, count in expected.items()),
+        "runs_doubled": len(runs) - len(expected),
+    }
+
+
+@contextlib.contextmanager
+def stores(folder: Path) -> Iterator[dict[str, Place]]:
+    """Name of a way to log -> its store."""
+    from tests.tracking.team_server import missing, postgres, team_server
+
+    sqlite = tracking_uri(Home(folder / "home"))
+    found = {"off": Place("", ""), "sqlite": Place(sqlite, sqlite)}
+    with contextlib.ExitStack() as stack:
+        if reason := missing():
+            print(f"without PostgreSQL: {reason}", file=sys.stderr)
+        else:
+            database = stack.enter_context(postgres(folder))
+            server = stack.enter_context(team_server(folder, database))
+            found["postgresql"] = Place(server, database)
+        yield found
+
+
+def run(folder: Path, space: Path, name: str, address: str, uri: str) -> dict[str, float]:
+    """A search in a process of its own."""
+    arguments = [space, folder / "dataset", folder / "home", name, address, uri]
+    command = [sys.executable, "-m", "benchmarks.tracking", "--search", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr[-3000:])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def concurrent(folder: Path, place: Place, name: str) -> dict[str, Any]:
+    """Sixteen trials at the same time, on a Ray that is told of sixteen CPUs."""
+    from ray.cluster_utils import Cluster
+
+    space = folder / "sixteen.yaml"
+    space.write_text(SPACE.format(trials=AT_ONCE, rungs="[[2, 2], [5, 8]]", at_once=AT_ONCE))
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": AT_ONCE, "object_store_memory": 200 * 2**20})
+    try:
+        took = run(folder, space, name, started.address, place.uri)
+    finally:
+        started.shutdown()
+    ledger = Home(folder / "home").run(name).ledger
+    return {**took, "most_at_once": most_at_once(read_events(ledger)[0]), **lost(place, ledger)}
+
+
+def most_at_once(events: list[dict[str, Any]]) -> int:
+    """The most trials that had been asked for and had not ended."""
+    now = most = 0
+    for event in events:
+        now += (event["kind"] == "trial_asked") - (event["kind"] == "trial_ended")
+        most = max(most, now)
+    return most
+
+
+def measure(folder: Path, rounds: int, trials: int, epochs: int) -> dict[str, Any]:
+    """All searches, by turns."""
+    aio_tune = [sys.executable, "-m", "aio_tune.cli"]
+    simulate = [*aio_tune, "simulate", folder / "geo", "--samples", SAMPLES, "--genes", GENES, "--seed", 1]
+    for command in (simulate, [*aio_tune, "prepare", folder / "geo", "--out", folder / "dataset"]):
+        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    space = folder / "space.yaml"
+    space.write_text(SPACE.format(trials=trials, rungs=f"[[2, {epochs // 3}], [5, {epochs}]]", at_once=2))
+    with stores(folder) as places:
+        took: dict[str, list[dict[str, float]]] = {name: [] for name in places}
+        results: dict[str, Any] = {}
+        for i in range(rounds):
+            # Another first one each round: whatever warms up or wears out falls on all.
+            order = list(places)[i % len(places) :] + list(places)[: i % len(places)]
+            for name in order:
+                took[name].append(run(folder, space, f"{name}-{i}", "local", places[name].uri))
+                print(f"{name} {took[name][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
+        for name, place in places.items():
+            seconds = [one["seconds"] for one in took[name]]
+            ratios = [one / off["seconds"] for one, off in zip(seconds, took["off"], strict=True)]
+            results[name] = {
+                "seconds": [round(one, 1) for one in seconds],
+                "waited_at_the_end": [round(one["waited"], 2) for one in took[name]],
+                "ratio_to_off": round(statistics.median(ratios), 3),
+                "ratios": [round(one, 3) for one in ratios],
+            }
+            if place.uri:
+                results[name]["search"] = lost(place, Home(folder / "home").run(f"{name}-0").ledger)
+                results[name]["sixteen"] = concurrent(folder, place, f"sixteen-{name}")
+    return results
+
+
+def main() -> None:
+    """Measure and print as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--search", nargs=6, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.search:
+        space, data, home, name, address, uri = given.search
+        search(Path(space), Path(data), Path(home), name, address, uri)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), given.rounds, given.trials, given.epochs), indent=1))
+
+
+if __name__ == "__main__":
+    main()
