@@ -1,331 +1,198 @@
-"""What a user does on MLflow's pages, in a real browser: sort the trials, compare some, find the promoted ensemble.
+"""What a user does in the MLflow UI, in a real browser: sort trials, compare three, look at the registered ensemble.
 
-Each test keeps pictures of what it saw, in the folder named by AIO_TUNE_SCREENSHOTS, else in its temporary folder.
-What is asserted is what the pages show; what it should be is read from the ledger.
+Screenshots are kept in the folder that AIO_TUNE_SCREENSHOTS names, else in the test's own.
 """
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aio_tune.ledger import Ledger, read_events
+from aio_tune.ledger import Ledger
 from aio_tune.tracking import Mirror, promote, pyfunc, register_search
-from tests.tracking.conftest import EXPERIMENT, new_store, stand_in_ensemble, write_end, write_search, write_trial
+from tests.tracking.conftest import EXPERIMENT, Store, auc, new_store, stand_in_ensemble, write_end, write_search
+from tests.tracking.conftest import write_trial as write
 from tests.tracking.serving import Server
 
-pytest.importorskip("selenium", reason="selenium, which drives the browser, is not installed")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed"),
+]
 
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-SEARCH = "breast"
-METRIC = "cv_auc_mean"
-NUMERIC = ("learning_rate", "filters", "dropout")
-# State, AUC and its deviation over the folds, learning rate, filters, dropout. Neither the order of the trials nor
-# that of a parameter is the order of the AUC, and two of the five AUCs differ in the third digit only.
-TRIALS: tuple[tuple[str, tuple[float, float] | None, float, int, float], ...] = (
-    ("COMPLETE", (0.712, 0.041), 1e-4, 16, 0.1),
-    ("PRUNED", None, 3e-3, 8, 0.4),
-    ("COMPLETE", (0.836, 0.018), 4e-4, 48, 0.25),
-    ("FAIL", None, 1e-2, 64, 0.5),
-    ("COMPLETE", (0.804, 0.022), 1e-3, 32, 0.3),
-    ("COMPLETE", (0.807, 0.025), 2e-4, 64, 0.2),
-    ("PRUNED", None, 5e-3, 16, 0.0),
-    ("COMPLETE", (0.761, 0.033), 8e-4, 24, 0.35),
-)
-BEST = 2
-EARLIER = 5  # registered before the best one, and not promoted
-
-# The rows of the table of runs from top to bottom, as a user sees them: a grid that moves its rows about without
-# changing their order in the document, each in two halves of which one does not scroll.
-ROWS = """
-const rows = new Map();
-for (const part of document.querySelectorAll('.ag-row')) {
-    const key = part.getAttribute('row-id');
-    const row = rows.get(key) || {top: part.getBoundingClientRect().top, cells: {}};
-    const link = part.querySelector('a[href*="/runs/"]');
-    if (link) row.name = link.innerText.trim();
-    for (const cell of part.querySelectorAll('[col-id]')) {
-        const named = cell.getAttribute('col-id').match(/`(.*)`/);
-        if (named) row.cells[named[1]] = cell.innerText.trim();
-    }
-    rows.set(key, row);
-}
-return [...rows.values()].sort((one, other) => one.top - other.top);
-"""
-
-# The texts on one line with a label, right of it. The comparison is several tables and grids that only look like one.
-RIGHT_OF = """
-const texts = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-    const node = walker.currentNode;
-    if (!node.textContent.trim() || node.parentElement.closest('[role=tabpanel], style, script')) continue;
-    const range = document.createRange();
-    range.selectNodeContents(node);
-    const box = range.getBoundingClientRect();
-    if (box.width) texts.push({text: node.textContent.trim(), left: box.left, middle: (box.top + box.bottom) / 2});
-}
-const label = texts.find(found => found.text === arguments[0]);
-if (!label) return null;
-return texts.filter(found => Math.abs(found.middle - label.middle) < 10 && found.left > label.left)
-    .sort((one, other) => one.left - other.left).map(found => found.text);
-"""
-
-AXES = "return [...document.querySelectorAll('.js-plotly-plot .axis-title')].map(title => title.textContent)"
-LINES = """
-const axes = document.querySelector('.js-plotly-plot').data[0].dimensions;
-return Object.fromEntries(axes.map(axis => [axis.label, axis.values]));
-"""
-
-
-@dataclass(frozen=True)
-class Site:
-    """The pages of a finished search."""
-
-    uri: str
-    experiment: str
-    model: str
-    ledger: Path
+MODEL = f"{EXPERIMENT}-ensemble"
+STATES = ("COMPLETE", "PRUNED", "COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "PRUNED", "COMPLETE")
+PATIENCE = 60  # seconds for a page
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("browsed")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A finished search of eight trials in a store of its own, its ensemble registered and promoted."""
+    folder = tmp_path_factory.mktemp("browser")
     store = new_store(folder)
-    with Ledger(folder / "ledger.jsonl") as ledger:
-        mirror = Mirror(ledger.path, store.uri, EXPERIMENT, store.artifacts).start()
-        write_search(ledger, SEARCH)
-        for trial, (state, cv_auc, *values) in enumerate(TRIALS):
-            params = {**dict(zip(NUMERIC, values, strict=True)), "network": "aio_cnn"}
-            write_trial(ledger, trial, state, params, cv_auc)
-        write_end(ledger, BEST)
-        assert mirror.close(120)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
-        for trial in (EARLIER, BEST):
-            ensemble = stand_in_ensemble(folder / f"ensemble_{trial}", 1)
-            registration = register_search(
-                store.uri,
-                task="ki67",
-                search=SEARCH,
-                trial=trial,
-                run_id=str(mirror.trial_run(trial)),
-                ensemble_folder=ensemble,
-                fold_folders={0: ensemble},
-                metrics={METRIC: completed(ledger.path)[run_name(trial)]},
+    run = folder / "run"
+    run.mkdir()
+    with Ledger(run / "ledger.jsonl") as ledger, Mirror(ledger.path, store.uri, EXPERIMENT) as mirror:
+        write_search(ledger, "s")
+        for trial, state in enumerate(STATES):
+            write(
+                ledger, trial, state, {"learning_rate": 1e-4 * 2**trial, "filters": 2 + trial % 3, "layout": "square"}
             )
-    promote(store.uri, registration.ensemble_model, alias="evaluation", gates=["auc>=0.8"])
-    server = Server(store, folder / "server.log")
+        write_end(ledger, 7)
+        assert mirror.flush()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
+            ensemble = stand_in_ensemble(folder / "ensemble", 1)
+            register_search(
+                store.uri, task="ki67", search="s", trial=7, run_id=str(mirror.trial_run(7)), ensemble_folder=ensemble,
+                fold_folders={0: ensemble}, metrics={"cv_auc_mean": auc(7) + 0.01},
+            )  # fmt: skip
+    promote(store.uri, MODEL, gates=["auc>=0.5"])
+    return store
+
+
+@pytest.fixture(scope="module")
+def address(searched: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = Server(searched, tmp_path_factory.mktemp("server") / "server.log")
     try:
         server.start()
-        yield Site(server.uri, store.experiment_id, registration.ensemble_model, ledger.path)
+        yield server.uri
     finally:
         server.stop()
 
 
-def run_name(trial: int) -> str:
-    return f"{SEARCH}/{trial:04d}"
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
 
-
-def completed(ledger: Path) -> dict[str, float]:
-    """Name -> cross-validated AUC of the trials that were completed, best first."""
-    events, _ = read_events(ledger)
-    ended = [event for event in events if event["kind"] == "trial_ended" and event["state"] == "COMPLETE"]
-    ended.sort(key=lambda event: -event["cv"]["auc"][0])
-    return {run_name(event["trial"]): event["cv"]["auc"][0] for event in ended}
-
-
-def asked(ledger: Path) -> dict[str, dict[str, Any]]:
-    """Name -> parameters of every trial."""
-    events, _ = read_events(ledger)
-    return {run_name(event["trial"]): event["params"] for event in events if event["kind"] == "trial_asked"}
-
-
-class Browser:
-    """Chromium without a window, with the few things that the tests do in it."""
-
-    def __init__(self, driver: webdriver.Chrome, pictures: Path) -> None:
-        self.driver = driver
-        self._pictures = pictures
-
-    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-        """What ``condition`` returns, once that is true."""
-        wait = WebDriverWait(self.driver, seconds, 0.1, ignored_exceptions=[StaleElementReferenceException])
-        return wait.until(lambda _: condition(), f"waited in vain for {what}; see {self._picture('failed.png')}")
-
-    def settles(self, read: Callable[[], Any], expected: Any) -> None:
-        """Assert that what is read from the page becomes what is expected, and say what it was if it does not."""
-        try:
-            self.wait(lambda: read() == expected, "what is expected", 30)
-        except TimeoutException:
-            self.driver.save_screenshot(str(self._picture("failed.png")))
-            assert read() == expected
-
-    def find(self, selector: str) -> WebElement:
-        """The first displayed element that a CSS selector, or an XPath that begins with ``//``, finds."""
-        by = By.XPATH if selector.startswith("//") else By.CSS_SELECTOR
-
-        def displayed() -> WebElement | None:
-            return next((found for found in self.driver.find_elements(by, selector) if found.is_displayed()), None)
-
-        try:
-            return self.wait(displayed, selector)  # type: ignore[no-any-return]
-        except TimeoutException:
-            self.driver.save_screenshot(str(self._picture("failed.png")))
-            raise
-
-    def click(self, selector: str) -> None:
-        def clicked() -> bool:
-            self.find(selector).click()  # found anew if the page was drawn again in between
-            return True
-
-        self.wait(clicked, selector)
-
-    def read(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def keep(self, name: str) -> None:
-        """A picture of the window, without what shows up under the pointer."""
-        ActionChains(self.driver).move_by_offset(0, 0).move_to_element(self.find("h1, h2, h3")).perform()
-        self.wait(lambda: not self.driver.find_elements(By.CSS_SELECTOR, ".ag-tooltip"), "the tooltip's end")
-        assert self.driver.save_screenshot(str(self._picture(name)))
-
-    def _picture(self, name: str) -> Path:
-        return self._pictures / name
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    missing = [name for name, path in programs.items() if path is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
     options = webdriver.ChromeOptions()
-    options.binary_location = str(programs["chromium"])
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # in a container there is none
-        "--disable-gpu",
-        "--disable-dev-shm-usage",  # a container's shared memory is too small
-        "--disable-background-networking",
-        "--window-size=1600,1000",
-        "--lang=en-US",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    pictures = Path(os.environ.get("AIO_TUNE_SCREENSHOTS") or tmp_path)
-    pictures.mkdir(parents=True, exist_ok=True)
-    service = webdriver.ChromeService(str(programs["chromedriver"]), log_output=str(tmp_path / "chromedriver.log"))
-    driver = webdriver.Chrome(options=options, service=service)
+    options.binary_location = str(CHROMIUM)
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1900,1000"):
+        options.add_argument(f"--{argument}")
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
     try:
-        yield Browser(driver, pictures)
+        yield driver
     finally:
         driver.quit()
 
 
-def dismiss_assistant(browser: Browser) -> None:
-    """Close the chat that MLflow opens beside the page on the first visit; it takes a third of the width."""
-    close = '[data-component-id="mlflow.assistant.chat_panel.close"]'
-    if browser.driver.find_elements(By.CSS_SELECTOR, close):
-        browser.click(close)
-        browser.wait(lambda: not browser.driver.find_elements(By.CSS_SELECTOR, close), "the assistant's end")
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("AIO_TUNE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def choose_columns(browser: Browser, names: tuple[str, ...]) -> None:
-    """Toggle columns of the table of runs in its own menu."""
-    browser.click("//button[@data-testid='column-selection-dropdown'][contains(., 'Columns')]")
-    search = browser.find('input[placeholder="Search columns"]')
-    for name in names:
-        search.send_keys(Keys.CONTROL, "a")
-        search.send_keys(name)
-        browser.click(f"//*[@data-testid='column-selector-tree']//span[@title][normalize-space()='{name}']")
-    search.send_keys(Keys.ESCAPE)
+def wait(browser: Any, condition: Callable[[Any], Any], what: str) -> Any:
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    # The page is redrawn while it is being read.
+    passing = (NoSuchElementException, StaleElementReferenceException, IndexError)
+    return WebDriverWait(browser, PATIENCE, ignored_exceptions=passing).until(condition, f"waited in vain for {what}")
 
 
-def test_trials_are_sorted_and_compared(site: Site, browser: Browser) -> None:
-    truth = completed(site.ledger)
-    browser.driver.get(f"{site.uri}/#/experiments/{site.experiment}/runs")
-    browser.find('[data-testid="sort-header-Run Name"]')
-    dismiss_assistant(browser)
-    choose_columns(browser, ("Dataset", "Source", "Models", METRIC, "cv_auc_sd", *NUMERIC))
-
-    def ranking() -> list[tuple[str, str]]:
-        return [(row["name"], row["cells"].get(METRIC, "")) for row in browser.read(ROWS)]
-
-    header = f'[data-testid="sort-header-{METRIC}"]'
-    browser.find(header)
-    ranked = [(name, str(value)) for name, value in truth.items()]
-    assert ranking()[: len(ranked)] != ranked, "sorted before anybody asked"
-    browser.click(header)
-    browser.settles(lambda: ranking()[: len(ranked)], ranked)
-    rest = ranking()[len(ranked) :]
-    unranked = {run_name(trial) for trial, (state, *_) in enumerate(TRIALS) if state != "COMPLETE"}
-    assert dict(rest) == dict.fromkeys({SEARCH, *unranked}, "-")
-    shown = {row["name"]: row["cells"] for row in browser.read(ROWS)}
-    for name, params in asked(site.ledger).items():
-        assert {key: float(shown[name][key]) for key in NUMERIC} == {key: params[key] for key in NUMERIC}
-    browser.keep("runs.png")
-
-    chosen = [name for name, _ in (ranked[0], ranked[2], ranked[-1])]
-    for name in chosen:
-        browser.click(
-            f"//*[@role='row'][.//a[normalize-space()='{name}']]//*[contains(@class, 'ag-selection-checkbox')]"
-        )
-    browser.click('[data-testid="runs-compare-button"]')
-    browser.find("//h1[contains(., 'Comparing 3 Runs')] | //h2[contains(., 'Comparing 3 Runs')]")
-    browser.settles(lambda: sorted(browser.read(RIGHT_OF, "Run Name:") or ()), sorted(chosen))
-    names = browser.read(RIGHT_OF, "Run Name:")
-    browser.settles(lambda: browser.read(RIGHT_OF, METRIC), [str(truth[name]) for name in names])
-
-    browser.click("//*[@role='tab'][normalize-space()='Parallel Coordinates Plot']")
-    browser.settles(lambda: set(browser.read(AXES)) >= set(NUMERIC), True)
-    metrics = browser.driver.find_elements(By.CSS_SELECTOR, "[role=tabpanel] input[role=combobox]")[1]
-    first = str(browser.read(AXES)[-1])  # MLflow begins with a metric of its own choice
-    metrics.send_keys(METRIC)
-    browser.click(f"//*[@title='{METRIC}'][contains(@class, 'select-item-option')]")
-    metrics.send_keys(Keys.ESCAPE)
-    if first != METRIC:
-        browser.click(f"//*[@role='tabpanel']//*[normalize-space(text())='{first}']/following-sibling::*")
-    browser.settles(lambda: sorted(browser.read(AXES)), sorted((*NUMERIC, METRIC)))
-    browser.keep("parallel_coordinates.png")
-    for drawn in (".js-plotly-plot .parcoords", ".js-plotly-plot canvas"):
-        size = browser.find(drawn).rect
-        assert size["width"] > 400
-        assert size["height"] > 200
-    params = asked(site.ledger)
-    values = {key: [params[name][key] for name in names] for key in NUMERIC} | {METRIC: [truth[name] for name in names]}
-    assert browser.read(LINES) == values
-
-    browser.read("arguments[0].scrollIntoView()", browser.find("//*[normalize-space(text())='Run details']"))
-    browser.keep("comparison.png")
+def find(browser: Any, selector: str) -> list[Any]:
+    return list(browser.find_elements("css selector", selector))
 
 
-def test_the_promoted_version_has_its_alias(site: Site, browser: Browser) -> None:
-    browser.driver.get(f"{site.uri}/#/models/{site.model}")
-    table = browser.find('[data-testid="model-version-table"]')
-    dismiss_assistant(browser)
-    browser.find(f"//h1[normalize-space()='{site.model}'] | //h2[normalize-space()='{site.model}']")
+def close_assistant(browser: Any) -> None:
+    """MLflow opens a panel of its own beside the page."""
+    for panel in find(browser, "button[aria-label='Close']"):
+        panel.click()
 
-    def aliases() -> dict[str, str]:
-        header, *rows = table.find_elements(By.CSS_SELECTOR, "[role=row]")
-        column = [cell.text for cell in header.find_elements(By.CSS_SELECTOR, "[role=columnheader]")].index("Aliases")
-        cells = [row.find_elements(By.CSS_SELECTOR, "[role=cell]") for row in rows]
-        return {row[2].text: row[column].text for row in cells}
 
-    browser.settles(lambda: aliases().get("Version 2"), "@ evaluation")  # only this one: the best trial's
-    assert "evaluation" not in aliases()["Version 1"]
-    browser.read("arguments[0].scrollIntoView({block: 'center'})", table)
-    browser.keep("model.png")
+def by_height(elements: list[Any]) -> list[Any]:
+    """From top to bottom of the table, whose rows stand in the page in another order."""
+    return sorted(elements, key=lambda element: element.location["y"])
+
+
+def names(browser: Any) -> list[str]:
+    """Names of the runs from top to bottom."""
+    return [link.text for link in by_height(find(browser, ".ag-row a[href*='/runs/']")) if link.text.startswith("s")]
+
+
+def show_column(browser: Any, column: str) -> None:
+    """Choose a column as a user does: by its name, in the menu Columns."""
+    from selenium.webdriver.common.keys import Keys
+
+    find(browser, "[data-testid=column-selection-dropdown]")[0].click()
+    box = wait(browser, lambda _: find(browser, "input[placeholder='Search columns']"), "the search for columns")[0]
+    box.send_keys(column)
+    tick = f"//*[contains(@class, 'treenode')][.//strong[.='{column}']]//*[contains(@class, 'tree-checkbox')]"
+    wait(browser, lambda _: browser.find_elements("xpath", tick), f"the column {column}")[-1].click()
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait(browser, lambda _: not find(browser, "input[placeholder='Search columns']"), "the menu to close")
+
+
+def button(browser: Any, text: str) -> Any:
+    return next((one for one in find(browser, "button") if one.text.strip() == text and one.is_enabled()), None)
+
+
+def test_trials_are_sorted_compared_and_drawn(address: str, browser: Any, searched: Store, shots: Path) -> None:
+    complete = [trial for trial, state in enumerate(STATES) if state == "COMPLETE"]
+    best_first = [f"s/{trial:04d}" for trial in sorted(complete, key=auc, reverse=True)]
+
+    browser.get(f"{address}/#/experiments/{searched.experiment_id}/runs")
+    wait(browser, lambda _: names(browser) == ["s"], "the search, its trials folded below it")
+    close_assistant(browser)
+    for column in ("cv_auc_mean", "cv_auc_sd", "learning_rate", "filters"):
+        show_column(browser, column)
+    find(browser, "[data-testid=sort-select-dropdown]")[0].click()
+    wait(browser, lambda _: find(browser, "[data-testid=sort-select-cv_auc_mean]"), "cv_auc_mean")[0].click()
+    wait(browser, lambda _: names(browser)[: len(best_first)] == best_first, f"the order {best_first}")
+    shown = [cell.text for cell in by_height(find(browser, ".ag-row [col-id*='cv_auc_mean']"))]
+    means = [float(text) for text in shown[: len(best_first)]]
+    assert means == pytest.approx([auc(int(name[2:])) + 0.01 for name in best_first])
+    browser.save_screenshot(str(shots / "runs.png"))
+
+    for row in range(3):
+        find(browser, f".ag-row[row-index='{row}'] .ag-selection-checkbox input")[0].click()
+    wait(browser, lambda _: button(browser, "Compare"), "the button").click()
+    wait(browser, lambda _: "Comparing 3 Runs" in find(browser, "h1,h2")[0].text, "the comparison")
+    page = find(browser, "body")[0].text
+    assert [name for name in best_first if name in page] == best_first[:3]
+    for fact in ("cv_auc_mean", "fold_0_auc", "learning_rate", "filters"):
+        assert fact in page
+    browser.save_screenshot(str(shots / "comparison.png"))
+
+
+def test_parallel_coordinates_of_all_complete_trials(
+    address: str, browser: Any, searched: Store, shots: Path, client_of: Callable[[str], Any]
+) -> None:
+    found = client_of(searched.uri).search_runs([searched.experiment_id], "tags.`aio.state` = 'COMPLETE'")
+    runs = ",".join(f'"{run.info.run_id}"' for run in found)
+    browser.get(f'{address}/#/compare-runs?runs=[{runs}]&experiments=["{searched.experiment_id}"]')
+    wait(browser, lambda _: find(browser, ".parcoords"), "the plot")
+    close_assistant(browser)
+    for box in find(browser, "[role=combobox], .ant-select-selection-search-input, .du-bois-light-select input")[:2]:
+        choose(browser, box, ("cv_auc_mean",))
+    titles = wait(browser, lambda _: axes(browser) if "cv_auc_mean" in axes(browser) else None, "its axes")
+    assert {"learning_rate", "filters", "cv_auc_mean"} <= set(titles)
+    browser.save_screenshot(str(shots / "parallel_coordinates.png"))
+
+
+def choose(browser: Any, box: Any, options: tuple[str, ...]) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    for option in options:
+        box.send_keys(option, Keys.ENTER)
+    box.send_keys(Keys.ESCAPE)
+
+
+def axes(browser: Any) -> list[str]:
+    return [title.text for title in find(browser, ".parcoords .axis-title")]
+
+
+def test_the_registered_ensemble_shows_its_alias(address: str, browser: Any, shots: Path) -> None:
+    browser.get(f"{address}/#/models/{MODEL}")
+    wait(browser, lambda _: MODEL in find(browser, "h1,h2")[0].text, "the model")
+    close_assistant(browser)
+    rows = wait(browser, lambda _: find(browser, "[role=row]")[1:], "its versions")
+    (version,) = [row.text for row in rows if "Version 1" in row.text]
+    assert "@ evaluation" in version.replace("\n", " ")
+    browser.save_screenshot(str(shots / "model.png"))
