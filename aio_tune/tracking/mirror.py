@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,9 +26,9 @@ from aio_tune.tracking.store import ensure_store
 _log = logging.getLogger(__name__)
 
 FORMAT = 1
-# MLflow's limits for one call are 1000 metrics, 100 parameters and 100 tags.
-_POINTS_PER_CALL = 900
+# MLflow's limits for one call: 100 parameters, 100 tags, and 1000 of everything together.
 _TEXTS_PER_CALL = 100
+_POINTS_PER_CALL = 800
 _DIGEST_LENGTH = 36  # MLflow's limit; the whole fingerprint is in the tag aio.dataset
 _LONGEST_WAIT = 30.0  # seconds between two tries while the store does not answer
 _PATIENCE = 60.0  # seconds that closing may take
@@ -227,15 +228,14 @@ class Mirror:
 
         try:
             run = self._run(write, progress)
-            params = [Param(key, value) for key, value in write.params.items()]
-            tags = [RunTag(key, value) for key, value in write.tags.items()]
-            points = [Metric(point.key, point.value, point.time, point.step) for point in write.points]
-            for params_part in _parts(params, _TEXTS_PER_CALL):
-                self._client.log_batch(run, params=params_part)
-            for tags_part in _parts(tags, _TEXTS_PER_CALL):
-                self._client.log_batch(run, tags=tags_part)
-            for points_part in _parts(points, _POINTS_PER_CALL):
-                self._client.log_batch(run, metrics=points_part)
+            params = _parts([Param(key, value) for key, value in write.params.items()], _TEXTS_PER_CALL)
+            tags = _parts([RunTag(key, value) for key, value in write.tags.items()], _TEXTS_PER_CALL)
+            points = _parts(
+                [Metric(point.key, point.value, point.time, point.step) for point in write.points], _POINTS_PER_CALL
+            )
+            # Together, because a call costs a server more than what is in it.
+            for batch in zip_longest(points, params, tags, fillvalue=()):
+                self._client.log_batch(run, *batch)
             if write.first:
                 self._log_inputs(run, write, progress)
             if write.status is not None:
