@@ -89,6 +89,23 @@ def roc_points(y: IntArray, score: FloatArray) -> tuple[npt.NDArray[np.float64],
     return rate(count - positives), rate(positives)
 
 
+def one_against_rest(
+    y: IntArray, probabilities: FloatArray, classes: Sequence[str]
+) -> dict[str, tuple[npt.NDArray[np.int64], FloatArray]]:
+    """The yes-or-no questions that a task asks: of two classes the second one's, of more every class's.
+
+    Args:
+        y: true class indices, shape (n,).
+        probabilities: shape (n, n_classes).
+        classes: class names in the order of the columns.
+
+    Returns:
+        Class -> 1 where a sample belongs to it and 0 elsewhere, and its probability; both of shape (n,).
+    """
+    asked = list(enumerate(classes))[1 if len(classes) == 2 else 0 :]
+    return {name: ((y == i).astype(np.int64), probabilities[:, i]) for i, name in asked}
+
+
 def binary_metrics(y: IntArray, p: FloatArray) -> dict[str, float]:
     """Accuracy, precision, recall, F1 and AUC of a two-class question; the first four at a probability above 0.5.
 

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,8 +19,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from aio_tune.ledger import read_events
 from tests.mlflow_runs import artifacts, trial_runs
+from tests.place import PATIENCE, Place
 
 # Four searches, each starting Ray, TensorFlow and MLflow: minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -46,55 +45,32 @@ start:
 """
 
 
-class Place:
-    """A folder with the simulated files, the dataset and the home of the searches."""
-
-    def __init__(self, folder: Path) -> None:
-        self.geo, self.dataset, self.home = folder / "geo", folder / "dataset", folder / "home"
-        self.space = folder / "tiny.yaml"
-        self.space.write_text(SPACE)
-
-    def command(self, *words: object) -> list[str]:
-        return [sys.executable, "-m", "aio_tune.cli", *map(str, words)]
-
-    def run(self, *words: object) -> str:
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=500)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def refuse(self, *words: object) -> str:
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=500)
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-        return done.stderr
+class MainPath(Place):
+    """Searches in one home."""
 
     def search(self, name: str, *more: object) -> list[str]:
         return self.command("search", self.space, "--data", self.dataset, "--home", self.home, "--name", name, *more)
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        path = self.home / "runs" / name / "ledger.jsonl"
-        return read_events(path)[0] if path.exists() else []
-
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("main_path"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> MainPath:
+    place = MainPath(tmp_path_factory.mktemp("main_path"), SPACE)
     place.run("simulate", place.geo, "--samples", 90, "--genes", 128, "--seed", 3)
     place.run("prepare", place.geo, "--out", place.dataset)
     return place
 
 
 @pytest.fixture(scope="module")
-def searched(place: Place) -> Place:
+def searched(place: MainPath) -> MainPath:
     """After an undisturbed search."""
-    done = subprocess.run(place.search("calm"), capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(place.search("calm"), capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "network (trial" in done.stdout
     assert "PCA + logistic regression" in done.stdout
     return place
 
 
-def test_past_the_memory_budget_a_search_ends_the_same(searched: Place) -> None:
+def test_past_the_memory_budget_a_search_ends_the_same(searched: MainPath) -> None:
     """Expression read row by row from the disk, not from the object store: not a bit is another."""
     searched.run(*searched.search("streamed", "--set", "resources.memory_budget=1e-5")[3:])
     assert outcome(searched, "streamed") == outcome(searched, "calm")
@@ -116,7 +92,7 @@ def end_family(driver: psutil.Popen, family: list[psutil.Process]) -> None:
     assert not alive, f"left behind by a killed driver: {alive}"
 
 
-def kill_driver_after(place: Place, name: str, seconds: float) -> None:
+def kill_driver_after(place: MainPath, name: str, seconds: float) -> None:
     """Resume the search, and kill its driver with SIGKILL that much later, if it is still there."""
     driver = psutil.Popen(place.search(name, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     family: list[psutil.Process] = []
@@ -129,12 +105,12 @@ def kill_driver_after(place: Place, name: str, seconds: float) -> None:
     end_family(driver, family)
 
 
-def outcome(place: Place, name: str) -> list[dict[str, Any]]:
+def outcome(place: MainPath, name: str) -> list[dict[str, Any]]:
     rows = json.loads(place.run("leaderboard", name, "--home", place.home, "--json"))
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-def interrupt_after(place: Place, name: str, n_events: int) -> None:
+def interrupt_after(place: MainPath, name: str, n_events: int) -> None:
     """Start the search, wait for so many events, and press Ctrl-C."""
     driver = psutil.Popen(place.search(name), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(place.events(name)) < n_events:
@@ -150,12 +126,14 @@ def interrupt_after(place: Place, name: str, n_events: int) -> None:
     end_family(driver, family)
 
 
-def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: Place) -> None:
+def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: MainPath) -> None:
     place = searched
     interrupt_after(place, "shaken", 3)
     for seconds in np.random.default_rng(3).uniform(0.0, LONGEST, KILLS):
         kill_driver_after(place, "shaken", float(seconds))
-    done = subprocess.run(place.search("shaken", "--resume"), capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(
+        place.search("shaken", "--resume"), capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
     assert outcome(place, "shaken") == outcome(place, "calm")
@@ -175,14 +153,14 @@ def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: Plac
     assert [registered.count(name) for name in ("calm", "shaken")] == [1, 1], "each search is registered once"
 
 
-def test_a_network_that_cannot_be_built_fails_and_the_search_goes_on(searched: Place) -> None:
+def test_a_network_that_cannot_be_built_fails_and_the_search_goes_on(searched: MainPath) -> None:
     rows = {row["trial"]: row for row in outcome(searched, "calm")}
     assert rows[0]["state"] == "FAIL"
     assert "pool" in rows[0]["reason"]
     assert [row["state"] for row in rows.values()].count("COMPLETE") >= 1
 
 
-def test_runs_show_what_a_user_compares(searched: Place) -> None:
+def test_runs_show_what_a_user_compares(searched: MainPath) -> None:
     best = next(row["trial"] for row in outcome(searched, "calm"))
     database = searched.home / "mlflow.db"
     of_search = set(artifacts(database, "calm"))
@@ -192,7 +170,7 @@ def test_runs_show_what_a_user_compares(searched: Place) -> None:
     assert of_trial >= {*(f"figures/{name}.png" for name in figures), "network.txt"}
 
 
-def test_promote_evaluate_predict(searched: Place, tmp_path: Path) -> None:
+def test_promote_evaluate_predict(searched: MainPath, tmp_path: Path) -> None:
     place, home = searched, ("--home", searched.home)
     model = "aio-nhg-ensemble"
     assert "Promote it first" in place.refuse("evaluate", model, "--data", place.dataset, "--cohort", "GSE81538", *home)

@@ -24,6 +24,7 @@ from aio_tune.metrics import (
     mean_sd,
     metric_names,
     multiclass_metrics,
+    one_against_rest,
     roc_points,
 )
 
@@ -162,6 +163,16 @@ def test_roc_points_agree_with_scikit_learn(case):
     else:
         assert np.isnan(true_rate if positives == 0 else false_rate).all()
         assert (true_rate if positives else false_rate)[-1] == 1
+
+
+def test_questions_of_two_and_of_three_classes():
+    y, p = np.array([0, 2, 1]), np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]])
+    asked = one_against_rest(y, p, THREE)
+    assert list(asked) == list(THREE)
+    truth, score = asked[THREE[2]]
+    assert (truth.tolist(), score.tolist()) == ([0, 1, 0], [0.1, 0.7, 0.3])
+    ((name, (truth, score)),) = one_against_rest(y[[0, 2]], p[[0, 2], :2], ("no", "yes")).items()
+    assert (name, truth.tolist(), score.tolist()) == ("yes", [0, 1], [0.2, 0.4])
 
 
 def test_mean_and_sample_sd():

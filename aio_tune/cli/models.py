@@ -172,18 +172,13 @@ def evaluate(
 
 
 def _figures(name: str, evaluation: "Evaluation") -> "dict[str, Figure]":
-    import numpy as np
-
     from aio_tune.figures import confusion_figure, roc_figure
-    from aio_tune.metrics import roc_points
+    from aio_tune.metrics import one_against_rest, roc_points
 
     title = f"{name} on {evaluation.cohort}"
-    classes = list(enumerate(evaluation.classes))[1 if len(evaluation.classes) == 2 else 0 :]
-    curves = {}
-    for i, label in classes:
-        truth = (evaluation.labels == i).astype(np.int64)
-        if 0 < truth.sum() < len(truth):  # there is no curve of a class that all or none belong to
-            curves[label] = roc_points(truth, evaluation.probabilities[:, i])
+    questions = one_against_rest(evaluation.labels, evaluation.probabilities, evaluation.classes)
+    # There is no curve of a class that all or none belong to.
+    curves = {name: roc_points(*question) for name, question in questions.items() if 0 < question[0].mean() < 1}
     figures = {"confusion": confusion_figure(evaluation.confusion, evaluation.classes, title)}
     return {**figures, "roc": roc_figure(curves, title)} if curves else figures
 

@@ -13,7 +13,7 @@ from aio_tune.ledger import Ledger
 from aio_tune.models.ensemble import Ensemble, kind_columns
 from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
 from aio_tune.models.inspection import fingerprints
-from aio_tune.search.illustrate import search_figures, search_tables, trial_figures, trial_texts
+from aio_tune.search.illustrate import Illustrations, illustrate_search, illustrate_trial
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.out_of_fold import read_out_of_fold
 from aio_tune.search.rows import TrainingRows
@@ -166,10 +166,13 @@ def _illustrate(
 ) -> None:
     """Figures on the search's own run and on those of its best trials."""
     if mirror.search_run is not None:
-        log_figures(uri, mirror.search_run, search_figures(spec, state))
-        log_tables(uri, mirror.search_run, search_tables(spec, state))
+        _log(uri, mirror.search_run, illustrate_search(spec, state))
     complete = [trial for trial in state.ranked() if trial.state == "COMPLETE"]
     for trial in complete[:ILLUSTRATED]:
-        run_id = _run_of(mirror, trial.number)
-        log_figures(uri, run_id, trial_figures(run, trial, rows))
-        log_texts(uri, run_id, trial_texts(run, trial))
+        _log(uri, _run_of(mirror, trial.number), illustrate_trial(run, trial, rows))
+
+
+def _log(uri: str, run_id: str, shown: Illustrations) -> None:
+    log_figures(uri, run_id, shown.figures)
+    log_tables(uri, run_id, shown.tables)
+    log_texts(uri, run_id, shown.texts)

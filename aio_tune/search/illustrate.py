@@ -1,6 +1,7 @@
 """Figures and tables on the runs of a search and of its best trials, for whoever opens them in the MLflow UI."""
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from aio_tune.figures import (
     roc_figure,
 )
 from aio_tune.kinds import select
-from aio_tune.metrics import confusion, roc_points
+from aio_tune.metrics import confusion, one_against_rest, roc_points
 from aio_tune.models.summary import network_layers, summary_text
 from aio_tune.preprocess import Preprocessor
 from aio_tune.search.importance import parameter_importance
@@ -38,9 +39,29 @@ EXAMPLES = 2
 """Patients of each class whose pictures are shown."""
 
 
-def search_figures(spec: SearchSpec, state: SearchState) -> "dict[str, Figure]":
-    """The history of a search and, if there are trials enough, which parameters mattered."""
+@dataclass(frozen=True)
+class Illustrations:
+    """What a run shows besides its columns; each by its name."""
+
+    figures: "dict[str, Figure]" = field(default_factory=dict)
+    tables: "dict[str, pd.DataFrame]" = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+def illustrate_search(spec: SearchSpec, state: SearchState) -> Illustrations:
+    """History and leaderboard of a search and, if there are trials enough, which parameters mattered."""
+    import pandas as pd
+
     name, metric = state.started["name"], spec.metric
+    figures, tables = {"history": _history(state, metric)}, {"leaderboard": _leaderboard(state)}
+    if importances := parameter_importance(spec, state):
+        n = sum(trial.state == "COMPLETE" for trial in state.trials.values())
+        figures["importance"] = importance_figure(importances, n, f"{name}: what {metric} depended on")
+        tables["importance"] = pd.DataFrame({"parameter": importances.keys(), "importance": importances.values()})
+    return Illustrations(figures, tables)
+
+
+def _history(state: SearchState, metric: str) -> "Figure":
     values: dict[str, dict[int, float]] = {}
     best: dict[int, float] = {}
     for trial in state.trials.values():
@@ -48,39 +69,33 @@ def search_figures(spec: SearchSpec, state: SearchState) -> "dict[str, Figure]":
             values.setdefault(trial.state, {})[trial.number] = trial.value
             if trial.state == "COMPLETE":
                 best[trial.number] = max([trial.value, *best.values()])
-    figures = {"history": history_figure(values, best, metric, f"{name}: {metric} of each trial")}
-    if importances := parameter_importance(spec, state):
-        n = sum(trial.state == "COMPLETE" for trial in state.trials.values())
-        figures["importance"] = importance_figure(importances, n, f"{name}: what {metric} depended on")
-    return figures
+    return history_figure(values, best, metric, f"{state.started['name']}: {metric} of each trial")
 
 
-def search_tables(spec: SearchSpec, state: SearchState) -> "dict[str, pd.DataFrame]":
-    """The leaderboard, one column for each parameter, and the parameters' importance."""
+def _leaderboard(state: SearchState) -> "pd.DataFrame":
+    """With a column for each parameter."""
     import pandas as pd
 
     board = pd.json_normalize(leaderboard(state), max_level=0)
     params = board.pop("params").map(lambda values: {name: _cell(value) for name, value in values.items()})
-    tables = {"leaderboard": board.join(pd.DataFrame(params.tolist(), index=board.index))}
-    if importances := parameter_importance(spec, state):
-        tables["importance"] = pd.DataFrame({"parameter": importances.keys(), "importance": importances.values()})
-    return tables
+    return board.join(pd.DataFrame(params.tolist(), index=board.index))
 
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def trial_figures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "dict[str, Figure]":
+def illustrate_trial(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> Illustrations:
     """What a complete trial learnt, and what its out-of-fold calls are worth.
 
-    Learning curves, ROC, confusion matrix, calibration, the network, and the AIOs of two patients of each class.
+    Learning curves, ROC, confusion matrix, calibration, the network as a picture and in words, and the AIOs of two
+    patients of each class.
     """
     calls = read_out_of_fold(run, trial, rows)
     title = f"{run.name}, trial {trial.number}"
     counts = confusion(calls.labels, calls.probabilities, len(calls.classes))
     layers = network_layers(fold_folder(run.trials, trained_as(trial), 0) / MODEL)
-    return {
+    figures = {
         "curves": curves_figure(_curves(run, trial), title),
         "roc": _roc(calls, f"{title}: out of fold"),
         "confusion": confusion_figure(counts, calls.classes, f"{title}: out of fold"),
@@ -88,11 +103,7 @@ def trial_figures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "di
         "network": network_figure(layers, f"{title}: the network, {trial.parameters:,} weights"),
         "aio": _pictures(run, trial, rows),
     }
-
-
-def trial_texts(run: RunFolder, trial: TrialRecord) -> dict[str, str]:
-    """The network in words."""
-    return {"network": summary_text(network_layers(fold_folder(run.trials, trained_as(trial), 0) / MODEL))}
+    return Illustrations(figures, texts={"network": summary_text(layers)})
 
 
 def _curves(run: RunFolder, trial: TrialRecord) -> dict[str, dict[str, dict[int, float]]]:
@@ -109,28 +120,18 @@ def _curves(run: RunFolder, trial: TrialRecord) -> dict[str, dict[str, dict[int,
 
 def _roc(calls: OutOfFold, title: str) -> "Figure":
     """For two classes one curve per fold and the band of all; for more one curve per class, over all folds."""
-    if len(calls.classes) > 2:
-        one_against_rest = {
-            name: roc_points((calls.labels == i).astype(np.int64), calls.probabilities[:, i])
-            for i, name in enumerate(calls.classes)
-        }
-        return roc_figure(one_against_rest, title)
-    curves = {}
-    for fold in np.unique(calls.fold_of):
-        of_fold = calls.fold_of == fold
-        curves[f"fold {fold}"] = roc_points(
-            (calls.labels[of_fold] == 1).astype(np.int64), calls.probabilities[of_fold, 1]
-        )
+    questions = one_against_rest(calls.labels, calls.probabilities, calls.classes)
+    if len(questions) > 1:
+        return roc_figure({name: roc_points(*question) for name, question in questions.items()}, title)
+    ((truth, score),) = questions.values()
+    of_fold = {f"fold {fold}": calls.fold_of == fold for fold in np.unique(calls.fold_of)}
+    curves = {name: roc_points(truth[rows], score[rows]) for name, rows in of_fold.items()}
     return roc_figure(curves, title, band=list(curves.values()))
 
 
 def _calibration(calls: OutOfFold, title: str) -> "Figure":
-    """Of two classes the second; of more every one against the rest."""
-    classes = list(enumerate(calls.classes))[1 if len(calls.classes) == 2 else 0 :]
-    bins = {
-        name: calibration_bins((calls.labels == i).astype(np.int64), calls.probabilities[:, i]) for i, name in classes
-    }
-    return calibration_figure(bins, title)
+    questions = one_against_rest(calls.labels, calls.probabilities, calls.classes)
+    return calibration_figure({name: calibration_bins(*question) for name, question in questions.items()}, title)
 
 
 def _pictures(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> "Figure":

@@ -23,7 +23,7 @@ import pytest
 
 from aio_tune.config import Home
 from aio_tune.errors import SearchError, TrialError
-from aio_tune.ledger import Ledger, read_events
+from aio_tune.ledger import Ledger
 from aio_tune.search.director import Director
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.leaderboard import leaderboard, read_state
@@ -32,6 +32,7 @@ from aio_tune.search_space import load_space
 from aio_tune.trial import TRIES, Assignment, RungReport, SharedMatrix, TrialContext, TrialRun, WorkerPool
 from aio_tune.trial.worker import WARM_UP
 from tests.mlflow_runs import trial_runs
+from tests.place import PATIENCE, Place
 
 # Every search starts TensorFlow at least once: 6 to 16 s on a machine of two cores, and more on a busy one.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -41,7 +42,6 @@ Node = Callable[..., Any]
 Pools = Callable[[TrialContext], WorkerPool]
 
 ENGINE = Path(__file__).with_name("engine.py")
-PATIENCE = 300
 MIB = 2**20
 GIB = 2**30
 
@@ -70,20 +70,8 @@ start:
 DIVERGES = 0
 
 
-class Place:
-    """A folder with the simulated files, the dataset and the home of the searches."""
-
-    def __init__(self, folder: Path) -> None:
-        self.geo, self.dataset, self.home = folder / "geo", folder / "dataset", folder / "home"
-        self.space = folder / "tiny.yaml"
-        self.space.write_text(SPACE)
-
-    def command(self, *words: object) -> list[str]:
-        return [sys.executable, "-m", "aio_tune.cli", *map(str, words)]
-
-    def run(self, *words: object) -> None:
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=PATIENCE)
-        assert done.returncode == 0, done.stderr
+class Faults(Place):
+    """Searches that are started, and what becomes of them."""
 
     def search(self, name: str, address: str, home: Path, *more: object) -> list[str]:
         words = ("--data", self.dataset, "--name", name, "--address", address, "--home", home)
@@ -92,11 +80,6 @@ class Place:
     def engine(self, name: str, address: str, *more: object) -> list[str]:
         """The search alone, which starts sooner than the command."""
         return [sys.executable, *map(str, (ENGINE, self.space, self.dataset, self.home, name, address, *more))]
-
-    def events(self, name: str, kind: str = "") -> list[dict[str, Any]]:
-        path = self.home / "runs" / name / "ledger.jsonl"
-        events = read_events(path)[0] if path.exists() else []
-        return [event for event in events if kind in ("", event["kind"])]
 
     def rungs(self, name: str) -> list[tuple[int, int]]:
         return [(event["trial"], event["rung"]) for event in self.events(name, "rung_reported")]
@@ -153,8 +136,8 @@ def titled(title: str) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("faults"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    place = Faults(tmp_path_factory.mktemp("faults"), SPACE)
     for words in (
         ("simulate", place.geo, "--samples", 90, "--genes", 128, "--seed", 3),
         ("prepare", place.geo, "--out", place.dataset),
@@ -207,7 +190,7 @@ def driver(head: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def calm(place: Place, head: Any) -> Place:
+def calm(place: Faults, head: Any) -> Faults:
     """After an undisturbed search."""
     node = head.add_node(num_cpus=1, object_store_memory=80 * MIB)
     done = subprocess.run(place.engine("calm", head.address), capture_output=True, text=True, check=False)
@@ -217,14 +200,14 @@ def calm(place: Place, head: Any) -> Place:
     return place
 
 
-def test_a_loss_that_is_not_finite_fails_the_trial_alone(calm: Place) -> None:
+def test_a_loss_that_is_not_finite_fails_the_trial_alone(calm: Faults) -> None:
     rows = calm.outcome("calm")
     assert [rows[trial]["state"] for trial in sorted(rows)] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert "Expected a finite loss" in rows[DIVERGES]["reason"]
     assert "smaller learning rate" in rows[DIVERGES]["reason"]
 
 
-def test_a_lost_node_costs_a_rung_not_a_trial(calm: Place, head: Any, add_node: Node, start: Start) -> None:
+def test_a_lost_node_costs_a_rung_not_a_trial(calm: Faults, head: Any, add_node: Node, start: Start) -> None:
     nodes = {raylet_of(node): node for node in (add_node(), add_node())}
     driver = start(calm.engine("bereft", head.address))
     trained_by = process_of(wait_for(lambda: calm.events("bereft", "rung_reported"), driver)[0])
@@ -246,7 +229,7 @@ def process_of(report: dict[str, Any]) -> psutil.Process:
 
 
 @pytest.mark.parametrize("victims", ["a fold", "everything"])
-def test_the_memory_monitor_kills(calm: Place, head: Any, add_node: Node, start: Start, victims: str) -> None:
+def test_the_memory_monitor_kills(calm: Faults, head: Any, add_node: Node, start: Start, victims: str) -> None:
     """A node is short of memory by what its monitor was told; the machine itself has plenty."""
     memory = psutil.virtual_memory()
     limit = memory.total - memory.available + 5 * GIB
@@ -318,7 +301,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def test_a_process_killed_every_time_fails_the_trial_alone(
-    calm: Place, head: Any, add_node: Node, start: Start
+    calm: Faults, head: Any, add_node: Node, start: Start
 ) -> None:
     add_node()
     driver = start(calm.engine("cursed", head.address))
@@ -335,7 +318,7 @@ def test_a_process_killed_every_time_fails_the_trial_alone(
     }
 
 
-def test_a_torn_line_of_a_killed_driver(calm: Place, head: Any, add_node: Node, start: Start) -> None:
+def test_a_torn_line_of_a_killed_driver(calm: Faults, head: Any, add_node: Node, start: Start) -> None:
     add_node()
     driver = start(calm.engine("torn", head.address))
     wait_for(lambda: len(calm.rungs("torn")) == 2, driver)
@@ -368,7 +351,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_the_search_and_fails_no_trial(
-    calm: Place, head: Any, add_node: Node, start: Start, small_disk: Path, tmp_path: Path
+    calm: Faults, head: Any, add_node: Node, start: Start, small_disk: Path, tmp_path: Path
 ) -> None:
     add_node()
     # MLflow's store is elsewhere, as a team's server is.
@@ -461,7 +444,7 @@ def test_training_rows_without_a_class_fail_the_trial_at_once(pools: Pools, add_
 
 
 @pytest.mark.usefixtures("driver")
-def test_a_lost_coordinator_is_tried_again_but_not_for_ever(place: Place, add_node: Node, tmp_path: Path) -> None:
+def test_a_lost_coordinator_is_tried_again_but_not_for_ever(place: Faults, add_node: Node, tmp_path: Path) -> None:
     """Ray Tune and the director with trials that train nothing."""
     from aio_tune.search.tuning import TRIAL_TRIES, TrialTrainable, run_trials
 

@@ -12,7 +12,7 @@ import pytest
 from aio_tune.config import RunFolder
 from aio_tune.metrics import bootstrap_interval
 from aio_tune.search.environment import environment_text
-from aio_tune.search.illustrate import search_figures, search_tables
+from aio_tune.search.illustrate import illustrate_search
 from aio_tune.search.importance import FEWEST, parameter_importance
 from aio_tune.search.out_of_fold import OutOfFold, read_out_of_fold
 from aio_tune.search.state import SearchState
@@ -68,12 +68,12 @@ def test_importance_finds_the_parameter_that_mattered() -> None:
 def test_too_few_trials_say_nothing_of_importance() -> None:
     assert parameter_importance(SPEC, searched(FEWEST - 1)) == {}
     assert parameter_importance(SPEC, searched(FEWEST))
-    assert set(search_figures(SPEC, searched(2))) == {"history"}
+    assert set(illustrate_search(SPEC, searched(2)).figures) == {"history"}
 
 
 def test_history_shows_the_best_so_far_of_complete_trials() -> None:
     state = searched(12, ("COMPLETE", "PRUNED"))
-    figures = search_figures(SPEC, state)
+    figures = illustrate_search(SPEC, state).figures
     assert set(figures) == {"history", "importance"}
     best = figures["history"].axes[0].lines[0].get_xydata()
     complete = [trial for trial in state.trials.values() if trial.state == "COMPLETE"]
@@ -82,7 +82,7 @@ def test_history_shows_the_best_so_far_of_complete_trials() -> None:
 
 
 def test_leaderboard_has_a_column_for_each_parameter() -> None:
-    board = search_tables(SPEC, searched(6))["leaderboard"]
+    board = illustrate_search(SPEC, searched(6)).tables["leaderboard"]
     assert list(board["rank"]) == list(range(1, 7))
     assert board["cv_auc_mean"].is_monotonic_decreasing
     assert list(board["fc_widths"]) == ["[8, 8]"] * 6

@@ -16,17 +16,10 @@ from aio_tune.tracking.promotion import check_signature
 from aio_tune.tracking.registry import ensemble_folder
 from tests.models.write_golden import FOLDER as ENSEMBLE
 from tests.models.write_golden import unseen
+from tests.tracking.real_model import ALONE
 from tests.tracking.write_golden import FOLDER
 
 CLASSES = ("negative", "positive")
-ALONE = """
-import sys
-import mlflow.pyfunc, pandas as pd
-model = mlflow.pyfunc.load_model(sys.argv[1])
-import aio_tune
-assert aio_tune.__file__.startswith(sys.argv[1]), aio_tune.__file__
-model.predict(pd.read_json(sys.argv[2], orient="split")).to_json(sys.argv[3], orient="split")
-"""
 
 
 def expected() -> np.ndarray:
@@ -36,11 +29,8 @@ def expected() -> np.ndarray:
 
 def test_it_passes_the_gates_on_files() -> None:
     assert check_signature(FOLDER).value == 24
-    folder = ensemble_folder(FOLDER)
-    tags = _metadata()
-    findings = inspect_ensemble(
-        folder, {**tags, "aio.folds": "2"}
-    )  # one folder stood for all folds when it was written
+    # One folder stood for all folds when it was written.
+    findings = inspect_ensemble(ensemble_folder(FOLDER), {**_metadata(), "aio.folds": "2"})
     assert all(finding.passed for finding in findings)
     assert len(findings) == 4
 
