@@ -1,16 +1,21 @@
 """What logging to MLflow adds to a search's wall time, and whether sixteen trials at once lose anything.
 
-`python -m benchmarks.tracking`; some quarter of an hour and 12 GB of memory. The same search (same seed, random
-sampler, nothing pruned, so the same work) is run by turns without MLflow, with the default SQLite store, and, where
-PostgreSQL is installed, with a server on it, which runs on the same machine and so takes from the same cores. Every
-search is a process of its own, and is timed twice: from the first trial asked for to the last event of the ledger, plus
-what is waited for MLflow after that; and from the process's start to its end, with all imports and the start of Ray.
-The mirror's own processor time is measured too: unlike the ratios it hardly varies from run to run.
+`python -m benchmarks.tracking`; some half an hour, two processors and 12 GB of memory. On a machine that others use
+too, one search may take a fifth longer than the same one a minute later, so the two that are compared run at the same
+time, each with all its processes on a processor of its own, and change places every round. Both are the same search
+(same seed, random sampler, nothing pruned, so the same work); one has no MLflow, the other the default SQLite store or,
+where PostgreSQL is installed, a server on it. Two that both have none are the control: what they differ by is noise.
+
+Each is timed twice: from the first trial asked for to the last event of the ledger, plus what is waited for MLflow
+after that; and from the process's start to its end, with all imports and the start of Ray. With one processor for
+training and mirror alike, and the server of PostgreSQL on either, this is the worst case. The mirror's own processor
+time is measured too: unlike the ratios it hardly varies.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,8 +61,10 @@ space:
 """
 
 
-def search(space: Path, data: Path, home: Path, name: str, address: str, uri: str) -> None:
+def search(space: Path, data: Path, home: Path, name: str, address: str, uri: str, processor: str) -> None:
     """One search, in this process; says its seconds, and how many of them were spent waiting for MLflow at its end."""
+    if processor:
+        os.sched_setaffinity(0, {int(processor)})  # what it starts inherits this
     spec, dataset = load_space(space), open_dataset(data)
     budget = spec.resources.memory_budget
     rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, budget)
@@ -118,7 +126,7 @@ def stores(folder: Path) -> Iterator[dict[str, Place]]:
     from tests.tracking.team_server import missing, postgres, team_server
 
     sqlite = tracking_uri(Home(folder / "home"))
-    found = {"off": Place("", ""), "sqlite": Place(sqlite, sqlite)}
+    found = {"control": Place("", ""), "sqlite": Place(sqlite, sqlite)}
     with contextlib.ExitStack() as stack:
         if reason := missing():
             print(f"without PostgreSQL: {reason}", file=sys.stderr)
@@ -129,15 +137,33 @@ def stores(folder: Path) -> Iterator[dict[str, Place]]:
         yield found
 
 
-def run(folder: Path, space: Path, name: str, address: str, uri: str) -> dict[str, float]:
+def start(folder: Path, space: Path, name: str, address: str, uri: str, processor: str = "") -> "subprocess.Popen[str]":
     """A search in a process of its own."""
-    arguments = [space, folder / "dataset", folder / "home", name, address, uri]
+    arguments = [space, folder / "dataset", folder / "home", name, address, uri, processor]
     command = [sys.executable, "-m", "benchmarks.tracking", "--search", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: "subprocess.Popen[str]", began: float) -> dict[str, float]:
+    """What a search says when it has ended, and how long its process took."""
+    out, errors = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(errors[-3000:])
+    return {**json.loads(out.splitlines()[-1]), "process": time.perf_counter() - began}
+
+
+def together(
+    folder: Path, space: Path, names: tuple[str, str], uris: tuple[str, str], turn: int
+) -> list[dict[str, float]]:
+    """Two searches at the same time, each on a processor of its own; ``turn`` says which has which."""
+    processors = sorted(os.sched_getaffinity(0))[:2][:: -1 if turn % 2 else 1]
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(done.stderr[-3000:])
-    return {**json.loads(done.stdout.splitlines()[-1]), "process": time.perf_counter() - began}
+    started = [
+        start(folder, space, name, "local", uri, str(processor))
+        for name, uri, processor in zip(names, uris, processors, strict=True)
+    ]
+    with ThreadPoolExecutor(2) as waiting:  # at the same time: each one's end is its own
+        return list(waiting.map(lambda process: finish(process, began), started))
 
 
 def concurrent(folder: Path, place: Place, name: str) -> dict[str, Any]:
@@ -148,7 +174,7 @@ def concurrent(folder: Path, place: Place, name: str) -> dict[str, Any]:
     space.write_text(SPACE.format(trials=AT_ONCE, rungs="[[2, 2], [5, 8]]", at_once=AT_ONCE))
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": AT_ONCE, "object_store_memory": 200 * 2**20})
     try:
-        took = run(folder, space, name, started.address, place.uri)
+        took = finish(start(folder, space, name, started.address, place.uri), time.perf_counter())
     finally:
         started.shutdown()
     ledger = Home(folder / "home").run(name).ledger
@@ -164,55 +190,57 @@ def most_at_once(events: list[dict[str, Any]]) -> int:
     return most
 
 
-def measure(folder: Path, rounds: int, trials: int, epochs: int) -> dict[str, Any]:
+def measure(folder: Path, rounds: int, trials: int, epochs: int, sixteen: bool) -> dict[str, Any]:
     """All searches, by turns."""
     aio_tune = [sys.executable, "-m", "aio_tune.cli"]
     simulate = [*aio_tune, "simulate", folder / "geo", "--samples", SAMPLES, "--genes", GENES, "--seed", 1]
     for command in (simulate, [*aio_tune, "prepare", folder / "geo", "--out", folder / "dataset"]):
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     space = folder / "space.yaml"
-    space.write_text(SPACE.format(trials=trials, rungs=f"[[2, {epochs // 3}], [5, {epochs}]]", at_once=2))
+    space.write_text(SPACE.format(trials=trials, rungs=f"[[2, {epochs // 3}], [5, {epochs}]]", at_once=1))
+    results: dict[str, Any] = {}
     with stores(folder) as places:
-        took: dict[str, list[dict[str, float]]] = {name: [] for name in places}
-        results: dict[str, Any] = {}
+        took: dict[str, list[list[dict[str, float]]]] = {name: [] for name in places}
         for i in range(rounds):
-            # Another first one each round: whatever warms up or wears out falls on all.
-            order = list(places)[i % len(places) :] + list(places)[: i % len(places)]
-            for name in order:
-                took[name].append(run(folder, space, f"{name}-{i}", "local", places[name].uri))
-                print(f"{name} {took[name][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
+            for name, place in places.items():
+                pair = together(folder, space, (f"{name}-{i}-without", f"{name}-{i}"), ("", place.uri), i)
+                took[name].append(pair)
+                print(name, *(f"{one['seconds']:.1f} s" for one in pair), file=sys.stderr, flush=True)
         for name, place in places.items():
             results[name] = {
-                **{key: [round(one[key], 2) for one in took[name]] for key in took[name][0]},
-                **{f"{key}_to_off": against(took[name], took["off"], key) for key in ("seconds", "process")},
+                "without": {key: [round(pair[0][key], 2) for pair in took[name]] for key in took[name][0][0]},
+                "with": {key: [round(pair[1][key], 2) for pair in took[name]] for key in took[name][0][1]},
+                **{f"{key}_ratio": ratio(took[name], key) for key in ("seconds", "process")},
             }
             if place.uri:
                 results[name]["search"] = lost(place, Home(folder / "home").run(f"{name}-0").ledger)
+            if place.uri and sixteen:
                 results[name]["sixteen"] = concurrent(folder, place, f"sixteen-{name}")
     return results
 
 
-def against(some: list[dict[str, float]], others: list[dict[str, float]], key: str) -> dict[str, Any]:
-    """Ratios of the searches of one way to those of another, round by round."""
-    ratios = [one[key] / other[key] for one, other in zip(some, others, strict=True)]
-    return {"median": round(statistics.median(ratios), 3), "rounds": [round(ratio, 3) for ratio in ratios]}
+def ratio(pairs: list[list[dict[str, float]]], key: str) -> dict[str, Any]:
+    """Second of each pair to the first: each round's, and their geometric mean, in which places count the same."""
+    ratios = [second[key] / first[key] for first, second in pairs]
+    return {"mean": round(statistics.geometric_mean(ratios), 3), "rounds": [round(one, 3) for one in ratios]}
 
 
 def main() -> None:
     """Measure and print as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--sixteen", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--out", type=Path, help="file for the results, beside printing them")
-    parser.add_argument("--search", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--search", nargs=7, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.search:
-        space, data, home, name, address, uri = given.search
-        search(Path(space), Path(data), Path(home), name, address, uri)
+        space, data, home, *rest = given.search
+        search(Path(space), Path(data), Path(home), *rest)
         return
     with tempfile.TemporaryDirectory() as folder:
-        results = json.dumps(measure(Path(folder), given.rounds, given.trials, given.epochs), indent=1)
+        results = json.dumps(measure(Path(folder), given.rounds, given.trials, given.epochs, given.sixteen), indent=1)
     print(results)
     if given.out:
         given.out.write_text(results + "\n")
