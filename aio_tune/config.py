@@ -61,6 +61,10 @@ class RunFolder:
         return self.path / "ensemble"
 
     @property
+    def out_of_fold(self) -> Path:
+        return self.path / "out_of_fold.csv"
+
+    @property
     def ray(self) -> Path:
         return self.path / "ray"
 

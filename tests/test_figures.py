@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 from aio_tune.figures import (
     Layer,
+    Steps,
     aio_figure,
     calibration_figure,
     confusion_figure,
@@ -20,6 +21,7 @@ from aio_tune.figures import (
     network_figure,
     roc_figure,
     save_png,
+    survival_figure,
 )
 
 
@@ -169,3 +171,17 @@ def test_neither_pyplot_nor_early_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_survival_figure_says_who_is_at_risk(tmp_path: Path) -> None:
+    year = 365.25
+    days, survival = np.array([0, 1.0, 2.5]) * year, np.array([1, 0.5, 0.5])
+    steps = Steps(days, survival, survival - 0.1, survival, np.array([4, 4, 2]), np.array([2.5 * year]))
+    figure = survival_figure({"G1": steps, "G3": steps}, "NHG", "p = 0.02")
+    above, below = figure.axes
+    assert above.get_title() == "NHG"
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["G1", "G3"]
+    counts = {(text.get_position()): text.get_text() for text in below.texts}
+    assert [counts[year_no, 1] for year_no in (0.0, 1.0, 2.0)] == ["4", "4", "2"]
+    save_png(figure, tmp_path / "survival.png")
+    assert imread(tmp_path / "survival.png").std() > 0

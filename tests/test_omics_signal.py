@@ -5,7 +5,7 @@ import pytest
 
 from aio_tune.cohorts import assemble, find_positions, read_folder, read_positions, simulate
 from aio_tune.dataset import AioDataset, write_dataset
-from aio_tune.evaluation import cross_validate_baseline
+from aio_tune.evaluation import LogisticOnComponents, cross_validate
 from aio_tune.kinds import select
 from aio_tune.metrics import evaluate_calls
 from aio_tune.search.rows import TrainingRows, training_rows
@@ -72,8 +72,8 @@ def test_the_baseline_is_shown_the_same_kinds(dataset: AioDataset) -> None:
     rows = training_rows(dataset, "ki67", ["GSE96058"], 3, seed=0)
     x = rows.expression()
     shared = (rows.labels, rows.folds, rows.task.classes, 0)
-    alone = np.mean([fold["auc"] for fold in cross_validate_baseline(x[:, : len(dataset.genes)], *shared)])
-    both = np.mean([fold["auc"] for fold in cross_validate_baseline(x, *shared)])
+    alone = np.mean([fold["auc"] for fold in cross_validate(LogisticOnComponents, x[:, : len(dataset.genes)], *shared)])
+    both = np.mean([fold["auc"] for fold in cross_validate(LogisticOnComponents, x, *shared)])
     assert both > alone + 0.02
 
 
@@ -81,9 +81,9 @@ def test_the_baseline_in_pieces_knows_about_as_much(dataset: AioDataset) -> None
     rows = training_rows(dataset, "ki67", ["GSE96058"], 3, seed=0)
     x = rows.expression()
     x[:140, len(dataset.genes) :] = np.nan  # the first piece has no methylation at all
-    at_once = cross_validate_baseline(x, rows.labels, rows.folds, rows.task.classes, 0)
-    in_pieces = cross_validate_baseline(
-        select(x, rows.kinds, rows.kinds[::-1]), rows.labels, rows.folds, rows.task.classes, 0
+    at_once = cross_validate(LogisticOnComponents, x, rows.labels, rows.folds, rows.task.classes, 0)
+    in_pieces = cross_validate(
+        LogisticOnComponents, select(x, rows.kinds, rows.kinds[::-1]), rows.labels, rows.folds, rows.task.classes, 0
     )
     for one, other in zip(at_once, in_pieces, strict=True):
         assert abs(one["auc"] - other["auc"]) < 0.05

@@ -14,7 +14,9 @@ from aio_tune.cli.console import (
     TrackingOption,
     command_line,
     home_of,
+    interval,
     mean_sd,
+    number,
     say,
     say_json,
     say_table,
@@ -37,6 +39,12 @@ def confirm(
     nested: Annotated[
         bool, typer.Option("--nested", help="Repeat the whole search inside an outer cross-validation instead.")
     ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help='Compare with a variant on the same splits, e.g. "layout=shuffled"; repeatable.'
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="With --nested: trials of each search. Default: as the search had.", min=1)
     ] = None,
@@ -55,11 +63,16 @@ def confirm(
     from aio_tune.search.confirm import confirm_runs, finished_search
     from aio_tune.search.leaderboard import read_state
     from aio_tune.search.nested import confirm_nested
+    from aio_tune.search.variants import check_variant, run_variant
 
     place = home_of(home)
-    state, _, spec = finished_search(place, name)
+    state, best, spec = finished_search(place, name)
+    for variant in against or []:
+        check_variant(variant, best.params)
     folder = data or Path(state.started["dataset"]["path"])
     dataset, rows = _open(folder, spec)
+    if nested and against:
+        raise SearchError("Expected --nested or --against. Received both.", "Run one after the other.")
     uri = store_uri(tracking_uri, place)
     follower = _Follower(uri, f"aio-{spec.task}", quiet=as_json)
     if nested:
@@ -74,11 +87,17 @@ def confirm(
         say_unless(as_json, f"confirming {name}: {runs} runs of {spec.folds} folds x {spec.epochs} epochs, new splits")
         follow = follower.follow(_confirm_folder(place, name, state), spec.metric, runs, n_rungs=1)
         done = bool(confirm_runs(place, name, dataset, rows, runs, address=address, on_event=follow).ended)
+        for variant in (against or []) if done else []:
+            say_unless(as_json, f"the same with {variant}")
+            follow = follower.follow(_variant_folder(place, name, state, variant), spec.metric, runs, n_rungs=1)
+            done = bool(run_variant(place, name, variant, dataset, rows, runs, address=address, on_event=follow).ended)
+            if not done:
+                break
     follower.close(hurry=not done)
     if not done:
         raise SearchError(
             f"The confirmation of {name} was interrupted; nothing finished is lost.",
-            f"Go on with: {command_line('aio-tune', 'confirm', name, *_again(nested, runs, trials, home))}",
+            f"Go on with: {command_line('aio-tune', 'confirm', name, *_again(nested, runs, trials, against, home))}",
         )
     follower.send(place.run(name))
     report = compare(read_state(place, name), rows, place.run(name).path / "baseline_confirm.json")
@@ -119,7 +138,10 @@ def compare(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str,
             path.write_text(json.dumps(kept))
         lines.append({"who": "PCA + logistic regression", "protocol": protocol, "n": n, "over": over,
                       "metrics": kept[key]})  # fmt: skip
-    return {"task": rows.task.name, "class_counts": rows.class_counts(), "folds": rows.folds.k, "lines": lines}
+    compared = [{key: event[key] for key in ("variant", "runs", "metrics", "reference", "differences")}
+                for event in state.compared.values()]  # fmt: skip
+    return {"task": rows.task.name, "class_counts": rows.class_counts(), "folds": rows.folds.k, "lines": lines,
+            "compared": compared}  # fmt: skip
 
 
 def print_report(name: str, report: Mapping[str, Any]) -> None:
@@ -130,6 +152,8 @@ def print_report(name: str, report: Mapping[str, Any]) -> None:
              for line in report["lines"]]  # fmt: skip
     say_table(f"{name}: {report['task']}, mean ± sd ({counts})", ["", "over", *metrics], table)
     say("Folds that chose it: the search's own number, the best of many on these very folds. It flatters.")
+    for compared in report["compared"]:
+        _print_variant(compared)
     said = {line["protocol"] for line in report["lines"]}
     if "runs" in said:
         say("New splits: other folds, but the configuration was still chosen on these patients. It flatters a little.")
@@ -139,6 +163,34 @@ def print_report(name: str, report: Mapping[str, Any]) -> None:
     else:
         say(f"Free of selection bias: {command_line('aio-tune', 'confirm', name, '--nested')} (takes "
             f"{report['folds']} whole searches), or a cohort that the search never saw.")  # fmt: skip
+
+
+def _print_variant(compared: Mapping[str, Any]) -> None:
+    """A variant beside the winner, and what the difference allows to say."""
+    differences = compared["differences"]
+    metrics = [metric for metric in METRICS if metric in differences]
+    shown = [differences[m] for m in metrics]
+    say_table(
+        f"{compared['variant']} against the winner, the same {compared['runs']} splits, mean ± sd over runs",
+        ["", *metrics],
+        [
+            ["winner", *[mean_sd(compared["reference"][m]) for m in metrics]],
+            [compared["variant"], *[mean_sd(compared["metrics"][m]) for m in metrics]],
+            ["difference [95 %]", *[interval((one["mean"], one["low"], one["high"])) for one in shown]],
+            ["p, corrected", *[number(one["p"]) for one in shown]],
+        ],
+    )
+    say(f"{compared['variant']}: {verdict(differences.get('auc') or shown[0])}")
+
+
+def verdict(difference: Mapping[str, float]) -> str:
+    """A paired difference in words."""
+    if difference["low"] > 0:
+        return "better than the winner on the same folds."
+    if difference["high"] < 0:
+        return "worse than the winner on the same folds."
+    return (f"no difference was found: what is changed neither helps nor harms on these folds, as far as they can "
+            f"tell ({difference['low']:+.3f} to {difference['high']:+.3f}).")  # fmt: skip
 
 
 def say_unless(quiet: bool, line: str) -> None:
@@ -197,19 +249,26 @@ def _confirm_folder(home: "Home", name: str, state: "SearchState") -> "RunFolder
     return confirm_folder(home, name, state.best.number if state.best else 0)
 
 
-def _again(nested: bool, runs: int, trials: int | None, home: Path) -> list[object]:
+def _variant_folder(home: "Home", name: str, state: "SearchState", variant: str) -> "RunFolder":
+    from aio_tune.search.variants import variant_folder
+
+    return variant_folder(home, name, state.best.number if state.best else 0, variant)
+
+
+def _again(nested: bool, runs: int, trials: int | None, against: list[str] | None, home: Path) -> list[object]:
     words: list[object] = ["--nested"] if nested else ["--runs", runs]
+    words += [word for variant in against or [] for word in ("--against", variant)]
     words += ["--trials", trials] if trials is not None else []
     return words + (["--home", home] if home != DEFAULT_HOME else [])
 
 
 def _baseline(rows: "TrainingRows", splits: "tuple[Folds, ...]", seed: int) -> dict[str, tuple[float, float]]:
     """Mean ± sd of the classical baseline: over splits, each its mean over folds; over the folds of a single split."""
-    from aio_tune.evaluation import cross_validate_baseline
+    from aio_tune.evaluation import LogisticOnComponents, cross_validate
     from aio_tune.metrics import mean_sd as summarise
 
     expression = rows.expression()
-    folds = [cross_validate_baseline(expression, rows.labels, split, rows.task.classes, seed=seed)
+    folds = [cross_validate(LogisticOnComponents, expression, rows.labels, split, rows.task.classes, seed=seed)
              for split in splits]  # fmt: skip
     if len(folds) == 1:
         return summarise(folds[0])

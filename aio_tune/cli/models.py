@@ -194,12 +194,10 @@ def print_evaluation(model: str, evaluation: "Evaluation") -> None:
         ["ensemble [95 % interval]", *[interval(evaluation.ensemble[m]) for m in metrics]],
         [f"majority class ({evaluation.majority_class})", *[number(evaluation.majority[m]) for m in metrics]],
     ]
-    if evaluation.baseline is not None:
-        bounds = evaluation.baseline_intervals or {}
-        values = [interval((evaluation.baseline[m], *bounds[m])) for m in metrics]
-        rows.append(["PCA + logistic regression", *values])
+    rows += [[name, *[interval(found[m]) for m in metrics]] for name, found in evaluation.baselines.items()]
     title = f"{model} on {evaluation.cohort}{simulated}, {evaluation.task}: {evaluation.n} samples ({counts})"
     say_table(title, ["", *metrics], rows)
+    _print_probabilities(evaluation)
     if evaluation.n_unlabelled:
         say(f"{evaluation.n_unlabelled} samples without a known label are not counted.")
     if evaluation.missing_genes:
@@ -209,6 +207,23 @@ def print_evaluation(model: str, evaluation: "Evaluation") -> None:
         say(f"{evaluation.n} samples are few: go by the intervals.")
 
 
+def _print_probabilities(evaluation: "Evaluation") -> None:
+    """What the probabilities are worth, and what calling only the sure ones gives."""
+    scores = {"ensemble": evaluation.brier, "at its temperature": evaluation.brier_calibrated,
+              "PCA + logistic regression": evaluation.brier_baseline}  # fmt: skip
+    known = ", ".join(f"{name} {number(score)}" for name, score in scores.items() if score == score)  # noqa: PLR0124
+    say(f"Brier score (lower is better): {known}.")
+    if evaluation.no_call:
+        say_table(
+            "calling only where one class cannot be ruled out (conformal, fitted out of fold)",
+            ["true class ruled out: tolerated", "here", "called", "of these rightly"],
+            [
+                [f"{one.error:.0%}", f"{1 - one.held:.1%}", f"{one.called:.1%}", one.accuracy]
+                for one in evaluation.no_call
+            ],
+        )
+
+
 def predict(
     model: ModelArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Expression by gene symbol: CSV, TSV or Parquet.")],
@@ -216,6 +231,10 @@ def predict(
     unit: Annotated[
         str, typer.Option(help='"TPM", "FPKM", "log2(TPM+1)" or "log2(FPKM+0.1)". Default: told by the values.')
     ] = "",
+    tolerate: Annotated[
+        float | None,
+        typer.Option(help="Call only where sure: the tolerated share of errors, e.g. 0.1. Other calls are left empty."),
+    ] = None,
     tracking_uri: TrackingOption = "",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -225,8 +244,9 @@ def predict(
 
     Example: aio-tune predict aio-ki67-ensemble@champion new_patients.csv --unit TPM --out calls.csv
     """
+    from aio_tune.calls import write_calls
     from aio_tune.cohorts import Unit
-    from aio_tune.evaluation import call_samples, read_samples, write_calls
+    from aio_tune.evaluation import call_samples, only_sure, read_samples
     from aio_tune.models.ensemble import Ensemble
     from aio_tune.tracking import resolve
     from aio_tune.training import configure_backend
@@ -239,8 +259,11 @@ def predict(
     ensemble = Ensemble.load(resolved.folder)
     frame = read_samples(ensemble, file, Unit(unit) if unit else None)
     calls = call_samples(ensemble, frame)
+    if tolerate is not None:
+        calls = only_sure(ensemble, calls, tolerate)
     write_calls(calls, out)
-    counts = ", ".join(f"{call} {count}" for call, count in calls["call"].value_counts().sort_index().items())
+    counted = calls["call"].fillna("no call").value_counts().sort_index()
+    counts = ", ".join(f"{call} {count}" for call, count in counted.items())
     say(f"{out}: {len(calls)} samples called by {resolved.name} version {resolved.version} ({counts}).")
     for kind in ensemble.omics:
         columns = frame.columns[frame.columns.str.startswith(f"{kind}:")]

@@ -166,23 +166,20 @@ def _failures(state: "SearchState") -> str:
 
 
 def compare_with_baselines(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str, Any]:
-    """The winner's cross-validation beside the majority class and the classical baseline on the same folds.
+    """The winner's cross-validation beside the baselines on the same folds.
 
     Args:
         state: the search; it has ended.
         rows: what it learnt from, with its folds.
         path: the baselines are computed once and kept there.
     """
-    from aio_tune.evaluation import cross_validate_baseline, cross_validate_majority
+    from aio_tune.evaluation import BASELINES, cross_validate
     from aio_tune.metrics import mean_sd as summarise
 
     settings = state.started["settings"]
     if not path.exists():
         shared = (rows.expression(), rows.labels, rows.folds, rows.task.classes)
-        content = {
-            "majority class": summarise(cross_validate_majority(*shared)),
-            "PCA + logistic regression": summarise(cross_validate_baseline(*shared, seed=settings["seed"])),
-        }
+        content = {one.name: summarise(cross_validate(one, *shared, seed=settings["seed"])) for one in BASELINES}
         path.write_text(json.dumps(content))
     best = state.best
     network = {} if best is None else {f"network (trial {best.number})": best.cv}

@@ -120,6 +120,29 @@ class GSE96058(CohortFormat):
         ]
 
 
+def read_subjects(folder: Path) -> dict[str, pd.DataFrame]:
+    """The subjects of each cohort by the series matrices alone, with or without a profile.
+
+    Returns:
+        Cohort -> one row per patient: the columns of ``Cohort.subjects``, and every characteristic as GEO has it, in
+        lower case, missing where the sample lacks it; the index is the sample's title.
+
+    Raises:
+        CohortError: there is no series matrix, or what it says cannot be read.
+    """
+    columns, sources = _read_columns(folder)
+    rows, _ = _clinical(columns, " and ".join(sources))
+    raw = pd.DataFrame([column.characteristics for column in columns], index=rows.index, dtype="str")
+    rows = rows.join(raw[[name for name in raw if name not in rows]].replace("NA", None))
+    found, taken = {}, set[str]()
+    for instrument, name in _COHORT.items():
+        chosen = _one_per_patient([column for column in columns if column.instrument == instrument], set())
+        if chosen:
+            found[name] = rows.loc[[column.title for patient, column in chosen.items() if patient not in taken]]
+            taken.update(chosen)
+    return found
+
+
 def _read_columns(folder: Path) -> tuple[list[_Column], dict[str, str]]:
     """The columns of every series matrix in the folder, and file name -> sha256.
 

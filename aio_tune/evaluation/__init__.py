@@ -1,42 +1,35 @@
 """Evaluation: what a model is worth on patients it never saw, beside what is to be had without it.
 
-    baselines   majority class, and scaled genes -> PCA -> logistic regression, on the same folds or training rows
+    baselines   what a network has to beat, on the same folds or training rows
     external    a promoted ensemble on another cohort, refused where patients overlap
-    predict     the table of calls, of samples at hand or of an expression file
+    predict     calls of samples at hand or of an expression file
+    follow_up   how long patients lived, from clinical tables
+    survival    Kaplan-Meier curves, log-rank test and hazard ratios of groups of patients
 
 Importing this package imports neither scikit-learn nor Keras.
 """
 
-from aio_tune.evaluation.baselines import (
-    Baseline,
-    cross_validate_baseline,
-    cross_validate_majority,
-    fit_baseline,
-    majority,
-)
+from aio_tune.evaluation.baselines import BASELINES, Baseline, LogisticOnComponents, cross_validate
 from aio_tune.evaluation.external import Evaluation, check_unseen, evaluate
 from aio_tune.evaluation.predict import (
     Predictor,
     call_samples,
-    calls_table,
+    only_sure,
     predict_file,
     read_samples,
-    write_calls,
 )
 
 __all__ = [
+    "BASELINES",
     "Baseline",
     "Evaluation",
+    "LogisticOnComponents",
     "Predictor",
     "call_samples",
-    "calls_table",
     "check_unseen",
-    "cross_validate_baseline",
-    "cross_validate_majority",
+    "cross_validate",
     "evaluate",
-    "fit_baseline",
-    "majority",
+    "only_sure",
     "predict_file",
     "read_samples",
-    "write_calls",
 ]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.calibration import NO_CALL, brier
+from aio_tune.calls import calls_table
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError, OverlapError
-from aio_tune.evaluation.baselines import fit_baseline, majority
-from aio_tune.evaluation.predict import Predictor, calls_table
+from aio_tune.evaluation.baselines import BASELINES, LogisticOnComponents, Majority
+from aio_tune.evaluation.predict import Predictor
 from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
 from aio_tune.models.ensemble import kind_columns
 from aio_tune.models.ensemble_files import hash_patients
@@ -21,9 +23,29 @@ from aio_tune.tasks import MISSING, TASKS, Task, get_task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from aio_tune.calibration import Calibration
+
 Metrics = dict[str, float]
-Interval = tuple[float, float]
 Estimate = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class NoCall:
+    """What comes of calling those alone whose set, by the model's conformal thresholds, holds one class.
+
+    Attributes:
+        error: tolerated share of sets without the true class; what the thresholds promise for patients like those in
+            training.
+        held: share of sets with the true class; less than 1 - ``error`` shows a shift.
+        called: share of samples that are called.
+        accuracy: of these calls, NaN where there is none.
+    """
+
+    error: float
+    held: float
+    called: float
+    accuracy: float
+
 
 _NAMED = 3  # overlapping samples named in the message
 _ENOUGH_PATIENTS = 0.8  # share of the model's training patients below which a baseline would be of another training
@@ -50,14 +72,18 @@ class Evaluation:
         majority_class: the cohort's most frequent class. To know it is to have seen the labels, so no model is owed
             to beat it; one that does not is of no use there.
         majority: metrics of always answering it.
-        baseline: metrics of the classical baseline, fitted on the model's training patients and its genes and tested
-            on the same samples; None where ``baseline_note`` says why there is none.
-        baseline_intervals: metric -> its 95 % bootstrap interval, drawn as for the ensemble.
-        baseline_note: what the baseline was trained on, or why there is none; one line.
+        baselines: name -> metric -> value, low and high, of the classical baselines, fitted on the model's training
+            patients and its genes and tested on the same samples, intervals drawn as for the ensemble; empty where
+            ``baseline_note`` says why there is none.
+        baseline_note: what the baselines were trained on, or why there is none; one line.
+        brier: Brier's score of the ensemble's probabilities, lower is better; see ``aio_tune.calibration.brier``.
+        brier_calibrated: the same at the model's temperature, NaN where it has none.
+        brier_baseline: that of logistic regression on components, NaN where there is none.
+        no_call: for each error that the model has a threshold for, ascending.
         confusion: counts of the ensemble's calls, shape (n_classes, n_classes), [true, called].
         labels: class indices, shape (n,).
         probabilities: by the ensemble, shape (n, n_classes); with ``labels`` what a ROC curve needs.
-        calls: one row per sample, see ``aio_tune.evaluation.predict.calls_table``, and its label as ``truth``.
+        calls: one row per sample, see ``aio_tune.calls.calls_table``, and its label as ``truth``.
 
     Whatever is undefined, like the AUC of a cohort of one class, is NaN.
     """
@@ -76,9 +102,12 @@ class Evaluation:
     ensemble: dict[str, Estimate]
     majority_class: str
     majority: Metrics
-    baseline: Metrics | None
-    baseline_intervals: dict[str, Interval] | None
+    baselines: dict[str, dict[str, Estimate]]
     baseline_note: str
+    brier: float
+    brier_calibrated: float
+    brier_baseline: float
+    no_call: tuple[NoCall, ...]
     confusion: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int8]
     probabilities: npt.NDArray[np.floating]
@@ -88,15 +117,22 @@ class Evaluation:
         """Every figure under one name, for tracking.
 
         ``auc`` is the ensemble's, with ``auc_low`` and ``auc_high``; ``fold_auc_mean`` and ``fold_auc_sd`` are over
-        the folds; ``majority_auc``, ``baseline_auc``, and the baseline's ``_low`` and ``_high``, are as they say.
+        the folds; ``majority_auc``, ``pca_logistic_auc``, and the baselines' ``_low`` and ``_high``, are as they say.
+        ``called_10`` is the share that is called at a tolerated error of 10 %, ``called_10_accuracy`` how many of these
+        calls are right, ``held_10`` the share of sets with the true class.
         """
-        flat = {name: value for name, (value, _, _) in self.ensemble.items()}
-        flat |= _bounds("", {name: (low, high) for name, (_, low, high) in self.ensemble.items()})
+        flat = _flat("", self.ensemble)
         for name, (mean, sd) in self.folds.items():
             flat |= {f"fold_{name}_mean": mean, f"fold_{name}_sd": sd}
         flat |= {f"majority_{name}": value for name, value in self.majority.items()}
-        flat |= {f"baseline_{name}": value for name, value in (self.baseline or {}).items()}
-        return flat | _bounds("baseline_", self.baseline_intervals or {})
+        for baseline in BASELINES:
+            flat |= _flat(f"{baseline.key}_", self.baselines.get(baseline.name, {}))
+        flat |= {"brier": self.brier, "brier_calibrated": self.brier_calibrated, "brier_baseline": self.brier_baseline}
+        for one in self.no_call:
+            percent = round(100 * one.error)
+            flat |= {f"called_{percent}": one.called, f"called_{percent}_accuracy": one.accuracy,
+                     f"held_{percent}": one.held}  # fmt: skip
+        return flat
 
     def as_dict(self) -> dict[str, Any]:
         """The evaluation in JSON values, undefined figures as None; without the samples' own rows."""
@@ -113,10 +149,10 @@ def evaluate(
     Args:
         ensemble: the model.
         dataset: holds the cohort. If it also holds at least 80 % of the patients that the model was trained on
-            (recognised by their hashes), the classical baseline is fitted on these and tested beside the model.
+            (recognised by their hashes), the classical baselines are fitted on these and tested beside the model.
         cohort: name of the cohort.
         bootstrap: draws of the intervals, at least 1.
-        seed: of the draws and the baseline.
+        seed: of the draws and the baselines.
 
     Raises:
         OverlapError: a patient or profile of the cohort was in training.
@@ -147,14 +183,16 @@ def evaluate(
     prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.columns), copy=False)).only(known)
     x = whole[known]
 
-    def intervals(p: npt.NDArray[np.floating]) -> dict[str, Interval]:
-        return bootstrap_intervals(labels, p, task.classes, groups=patients, n=bootstrap, seed=seed)
+    def estimates(p: npt.NDArray[np.floating]) -> dict[str, Estimate]:
+        bounds = bootstrap_intervals(labels, p, task.classes, groups=patients, n=bootstrap, seed=seed)
+        return {name: (value, *bounds[name]) for name, value in evaluate_calls(labels, p, task.classes).items()}
 
-    metrics = evaluate_calls(labels, prediction.probabilities, task.classes)
-    bounds = intervals(prediction.probabilities)
-    most_frequent = majority(labels, len(labels), task.n_classes)
-    baseline, baseline_note = _baseline(ensemble, dataset, cohort, x, seed)
+    most_frequent = Majority.fit(x, labels, task.classes, seed).predict(x)
+    baselines, baseline_note = _baselines(ensemble, dataset, cohort, x, seed)
+    plain = baselines.get(LogisticOnComponents.name)
     calls = calls_table(list(samples["sample_id"][known]), prediction.probabilities, task.classes)
+    calibration = ensemble.calibration
+    calibrated = None if calibration is None else calibration.calibrate(prediction.probabilities)
     return Evaluation(
         task=task.name,
         classes=task.classes,
@@ -167,12 +205,15 @@ def evaluate(
         class_counts={name: int((labels == i).sum()) for i, name in enumerate(task.classes)},
         missing_genes=prediction.missing_genes,
         folds=mean_sd([evaluate_calls(labels, p, task.classes) for p in prediction.fold_probabilities]),
-        ensemble={name: (value, *bounds[name]) for name, value in metrics.items()},
+        ensemble=estimates(prediction.probabilities),
         majority_class=task.classes[int(most_frequent[0].argmax())],
         majority=evaluate_calls(labels, most_frequent, task.classes),
-        baseline=None if baseline is None else evaluate_calls(labels, baseline, task.classes),
-        baseline_intervals=None if baseline is None else intervals(baseline),
+        baselines={name: estimates(p) for name, p in baselines.items()},
         baseline_note=baseline_note,
+        brier=brier(labels, prediction.probabilities),
+        brier_calibrated=math.nan if calibrated is None else brier(labels, calibrated),
+        brier_baseline=math.nan if plain is None else brier(labels, plain),
+        no_call=_no_calls(calibration, labels, prediction.probabilities),
         confusion=confusion(labels, prediction.probabilities, task.n_classes),
         labels=labels,
         probabilities=prediction.probabilities,
@@ -208,6 +249,21 @@ def check_unseen(ensemble: Predictor, samples: "pd.DataFrame", cohort: str) -> N
     )
 
 
+def _no_calls(
+    calibration: "Calibration | None", labels: npt.NDArray[np.integer], probabilities: npt.NDArray[np.floating]
+) -> tuple[NoCall, ...]:
+    if calibration is None:
+        return ()
+    found = []
+    for error in sorted(calibration.thresholds):
+        decided = calibration.decide(probabilities, error)
+        called = decided != NO_CALL
+        held = calibration.in_set(probabilities, error)[np.arange(len(labels)), labels]
+        right = float((decided[called] == labels[called]).mean()) if called.any() else math.nan
+        found.append(NoCall(error, float(held.mean()), float(called.mean()), right))
+    return tuple(found)
+
+
 def _labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
     codes = task.encode(samples[task.name]) if task.name in samples else np.full(len(samples), MISSING, np.int8)
     if not (codes != MISSING).any():
@@ -220,17 +276,19 @@ def _labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.
     return codes
 
 
-def _baseline(
+def _baselines(
     ensemble: Predictor, dataset: AioDataset, cohort: str, x: npt.NDArray[np.float32], seed: int
-) -> tuple[npt.NDArray[np.float64] | None, str]:
-    """Probabilities of the baseline trained on the model's own training patients, or None; and a note on either.
+) -> tuple[dict[str, npt.NDArray[np.float64]], str]:
+    """Probabilities of the baselines trained on the model's own training patients, by name; and what these were.
+
+    Without the majority class of the training patients: that of the cohort itself is harder to beat, and is shown.
 
     Args:
         ensemble: the model.
         dataset: holds its training patients, or not.
         cohort: the cohort of ``x``, none of whose samples are for training.
         x: samples to be called, shape (n, n_columns), columns as in ``dataset``.
-        seed: of the baseline.
+        seed: of the baselines.
     """
     task = get_task(ensemble.task)
     others = [name for name in dataset.cohort_names if name != cohort]
@@ -240,7 +298,7 @@ def _baseline(
     n_there, n_all = hashes[rows].nunique(), len(ensemble.training_patients)
     found = f"{n_there:,} of the model's {n_all:,} training patients"
     if n_there == 0 or n_there < _ENOUGH_PATIENTS * n_all:
-        return None, f"No baseline: the dataset has {found}, and at least {_ENOUGH_PATIENTS:.0%} are needed."
+        return {}, f"No baseline: the dataset has {found}, and at least {_ENOUGH_PATIENTS:.0%} are needed."
     used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
     rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
     # The model's genes and kinds alone: what it cannot see, its baseline is not to see either.
@@ -248,12 +306,13 @@ def _baseline(
     columns = np.flatnonzero([column in known for column in dataset.columns])
     n_genes = len(set(ensemble.genes).intersection(dataset.genes))
     training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), columns)]
+    labels = task.encode(samples[task.name][rows])
     try:
-        baseline = fit_baseline(training, task.encode(samples[task.name][rows]), task.classes, seed)
+        fitted = [one.fit(training, labels, task.classes, seed) for one in BASELINES if one is not Majority]
     except EvaluationError as error:
-        return None, f"No baseline: {error.problem}"
-    note = f"Baseline trained on {int(rows.sum()):,} samples of {found}, {n_genes:,} genes."
-    return baseline.predict(x[:, columns]), note
+        return {}, f"No baseline: {error.problem}"
+    note = f"Baselines trained on {int(rows.sum()):,} samples of {found}, {n_genes:,} genes."
+    return {one.name: one.predict(x[:, columns]) for one in fitted}, note
 
 
 def _check_units(ensemble: Predictor, dataset: AioDataset) -> None:
@@ -272,10 +331,10 @@ def _hashes(samples: "pd.DataFrame") -> "pd.Series[str]":
     return samples["patient_id"].astype(str).map(lambda patient: next(iter(hash_patients([patient]))))
 
 
-def _bounds(prefix: str, intervals: Mapping[str, Interval]) -> Metrics:
+def _flat(prefix: str, estimates: Mapping[str, Estimate]) -> Metrics:
     flat: Metrics = {}
-    for name, (low, high) in intervals.items():
-        flat |= {f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
+    for name, (value, low, high) in estimates.items():
+        flat |= {f"{prefix}{name}": value, f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
     return flat
 
 
@@ -286,4 +345,6 @@ def _json_value(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _json_value(dataclasses.asdict(value))
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,7 +1,5 @@
-"""The table of calls: one row per sample; also of a file that is no dataset."""
+"""Calls of samples at hand, or of those in an expression file that is no dataset."""
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -9,16 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.calibration import NO_CALL
+from aio_tune.calls import calls_table
 from aio_tune.cohorts.omics_files import read_omics
 from aio_tune.cohorts.table import read_expression
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit, sum_duplicates, to_common
 from aio_tune.errors import CohortError, EvaluationError
-from aio_tune.metrics import call_classes
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from aio_tune.calibration import Calibration
     from aio_tune.models.ensemble import Prediction
 
 
@@ -49,35 +49,15 @@ class Predictor(Protocol):
     def training_profiles(self) -> frozenset[str]:
         """SHA-256 (hex) of every profile in training, as in a dataset's ``profile_sha256``."""
 
+    @property
+    def calibration(self) -> "Calibration | None":
+        """How to make its probabilities honest, and when not to call; None where it does not say."""
+
     def predict(self, frame: "pd.DataFrame") -> "Prediction":
         """Class probabilities of samples in rows, gene symbols in columns, log2(TPM+1).
 
         Columns such as ``methylation:TP53`` are of further kinds.
         """
-
-
-def calls_table(
-    sample_ids: Sequence[str], probabilities: npt.NDArray[np.floating], classes: Sequence[str]
-) -> "pd.DataFrame":
-    """Calls as ``calls.csv`` has them.
-
-    Args:
-        sample_ids: length n.
-        probabilities: shape (n, n_classes).
-        classes: class names in the order of the columns.
-
-    Returns:
-        Columns ``sample_id``, ``call`` (class name) and one ``p_<class>`` per class, float64.
-    """
-    import pandas as pd
-
-    if probabilities.shape != (len(sample_ids), len(classes)):
-        raise ValueError(f"Expected probabilities {(len(sample_ids), len(classes))}. Received {probabilities.shape}.")
-    table = pd.DataFrame({"sample_id": pd.Series(list(sample_ids), dtype="str")})
-    table["call"] = pd.Series([classes[i] for i in call_classes(probabilities)], dtype="str")
-    for i, name in enumerate(classes):
-        table[f"p_{name}"] = probabilities[:, i].astype(np.float64)
-    return table
 
 
 def call_samples(predictor: Predictor, frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -98,11 +78,33 @@ def call_samples(predictor: Predictor, frame: "pd.DataFrame") -> "pd.DataFrame":
     return calls_table(ids, predictor.predict(frame).probabilities, predictor.classes)
 
 
+def only_sure(predictor: Predictor, calls: "pd.DataFrame", error: float) -> "pd.DataFrame":
+    """The same calls, missing where the predictor's conformal set of a sample does not hold one class alone.
+
+    Args:
+        predictor: whose calls they are.
+        calls: as ``call_samples`` gives them.
+        error: tolerated share of sets without the true class, one that the predictor has a threshold for.
+
+    Raises:
+        EvaluationError: it has none.
+    """
+    calibration = predictor.calibration
+    known = sorted(calibration.thresholds) if calibration else []
+    if calibration is None or error not in known:
+        raise EvaluationError(
+            f"Expected a tolerated error that the model has a threshold for, one of "
+            f"{', '.join(map(str, known)) or 'none'}. Received {error}."
+        )
+    probabilities = calls[[f"p_{name}" for name in predictor.classes]].to_numpy()
+    return calls.assign(call=calls["call"].where(calibration.decide(probabilities, error) != NO_CALL))
+
+
 def predict_file(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "pd.DataFrame":
     """Call every sample of an expression table: ``read_samples``, then ``call_samples``.
 
     Returns:
-        See ``calls_table``.
+        See ``aio_tune.calls.calls_table``.
 
     Raises:
         CohortError: as ``read_samples``.
@@ -167,31 +169,6 @@ def _omics(ensemble: Predictor, folder: Path, frame: "pd.DataFrame") -> "list[pd
         names = [f"{kind}:{gene}" for gene in genes]
         parts.append(pd.DataFrame(one.values, index=frame.index, columns=names, copy=False))
     return parts
-
-
-def write_calls(calls: "pd.DataFrame", path: Path) -> None:
-    """Write a table of calls as CSV, whole or not at all; probabilities with six decimals.
-
-    Raises:
-        EvaluationError: the file cannot be written.
-    """
-    unfinished: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
-        ) as file:
-            unfinished = Path(file.name)
-            calls.to_csv(file, index=False, float_format="%.6f", lineterminator="\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o644)  # temporary files are private
-        unfinished.replace(path)
-        unfinished = None
-    except OSError as error:
-        raise EvaluationError(f"Expected to write the calls to {path}. Received: {error}.") from error
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
 
 
 def _orient(

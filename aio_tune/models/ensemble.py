@@ -9,6 +9,8 @@ Format v1::
 Format v2 has further kinds of omics (``omics`` in the description: kind -> unit), whose channels the networks see
 beside expression. An ensemble of expression alone is written as v1.
 
+The description may hold a ``calibration``; readers of either version pass over what they do not know.
+
 Nothing in it is a pickle. Every later version of aio_tune loads a v1 and a v2 folder. The networks see a gene that the
 samples lack at its mean over the training patients; past a tenth of the genes the samples are refused. Of further kinds
 anything may be missing, a whole kind too: the networks were shown patients without, and are told.
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.calibration import Calibration
 from aio_tune.errors import RegistryError
 from aio_tune.harmonise import SINGLE_SAMPLE
 from aio_tune.kinds import EXPRESSION
@@ -100,6 +103,10 @@ class Ensemble:
     def omics(self) -> dict[str, str]:
         """Further kinds that it looks at -> their units."""
         return self.spec.omics
+
+    @property
+    def calibration(self) -> Calibration | None:
+        return self.spec.calibration
 
     @property
     def training_patients(self) -> frozenset[str]:

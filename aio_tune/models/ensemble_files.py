@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from aio_tune.calibration import Calibration
 from aio_tune.errors import RegistryError
 from aio_tune.files import sha256_of
 from aio_tune.models.safety import check_sha256, plain_file
@@ -34,6 +35,7 @@ class EnsembleSpec:
         training_profiles: sha256 (hex) of every profile in training, as in a dataset's ``profile_sha256``.
         origin: where it comes from (search, trial, dataset fingerprint, metrics), JSON values, for people.
         omics: kinds beside expression, in the order of the preprocessing's columns -> unit, of ``OmicsUnit``.
+        calibration: fitted on the out-of-fold calls of the same trial, each of one fold's network; None if unknown.
     """
 
     task: str
@@ -44,6 +46,7 @@ class EnsembleSpec:
     training_profiles: frozenset[str]
     origin: dict[str, Any] = field(default_factory=dict)
     omics: dict[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Description(_Record):
     members: tuple[MemberFiles, ...] = Field(min_length=1)
     training_patients_sha256: tuple[str, ...]
     training_profiles_sha256: tuple[str, ...]
+    calibration: Calibration | None = Field(default=None, exclude_if=lambda calibration: calibration is None)
     origin: dict[str, Any]
 
     @model_validator(mode="after")
@@ -119,6 +123,7 @@ class Description(_Record):
             training_profiles=frozenset(self.training_profiles_sha256),
             origin=self.origin,
             omics=self.omics,
+            calibration=self.calibration,
         )
 
 
@@ -144,6 +149,7 @@ def describe(spec: EnsembleSpec, members: Sequence[MemberFiles]) -> Description:
             members=tuple(members),
             training_patients_sha256=tuple(sorted(spec.training_patients)),
             training_profiles_sha256=tuple(sorted(spec.training_profiles)),
+            calibration=spec.calibration,
             origin=spec.origin,
         )
     except ValidationError as error:

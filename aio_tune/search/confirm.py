@@ -138,19 +138,51 @@ def confirm_runs(
         raise SearchError(f"Expected at least {FEWEST_RUNS} runs, as in the paper. Received {runs}.")
     state, best, spec = finished_search(home, name)
     same_rows(state, rows, dataset)
-    changes: dict[str, Any] = {"rungs": spec.rungs[-1:], "pruner": "none", "sampler": "random", "trials": runs}
-    changes |= {"start": (), "exclude": (), "max_parameters": None, "second_goal": None, "budget": Budget()}
-    plain = spec.model_copy(update=changes)
-    source = FixedRuns([vary(best.params, spec.seed, run) for run in range(runs)])
-    splits = new_splits(rows, spec.seed, runs)
-    feasibility = Feasibility(plain, len(dataset.genes), rows.task.n_classes, rows.in_memory, rows.kinds)
+    configurations = [vary(best.params, spec.seed, run) for run in range(runs)]
     confirmed = {"search": name, "trial": best.number, "params": best.params}
-    facts = {**started_facts(plain, dataset, rows, f"{name}/confirm"), "space": {}, "confirms": confirmed}
-    plan = Plan(plain, source, feasibility, rows, splits)
-    confirmation = run_plan(plan, facts, confirm_folder(home, name, best.number), home, address, on_event)
+    confirmation = run_configurations(
+        home, f"{name}/confirm", spec, configurations, dataset, rows, confirm_folder(home, name, best.number),
+        {"confirms": confirmed}, address, on_event,
+    )  # fmt: skip
     if confirmation.ended:
         note(home, name, "runs", best.number, run_means(confirmation))
     return confirmation
+
+
+def run_configurations(
+    home: Home,
+    name: str,
+    spec: SearchSpec,
+    configurations: list[dict[str, Any]],
+    dataset: AioDataset,
+    rows: TrainingRows,
+    run: RunFolder,
+    facts: Mapping[str, Any],
+    address: str,
+    on_event: Callable[[Event], None],
+) -> SearchState:
+    """Cross-validate configurations that are known beforehand, each on a new split, all the way and without pruning.
+
+    Args:
+        home: where the cache is.
+        name: what the ledger calls it.
+        spec: settings of the search that it belongs to.
+        configurations: one for each run.
+        dataset: as of ``confirm_runs``.
+        rows: likewise.
+        run: the folder of ledger and trials.
+        facts: more of the first event.
+        address: as of ``run_search``.
+        on_event: as of ``run_search``.
+    """
+    runs = len(configurations)
+    changes: dict[str, Any] = {"rungs": spec.rungs[-1:], "pruner": "none", "sampler": "random", "trials": runs}
+    changes |= {"start": (), "exclude": (), "max_parameters": None, "second_goal": None, "budget": Budget()}
+    plain = spec.model_copy(update=changes)
+    feasibility = Feasibility(plain, len(dataset.genes), rows.task.n_classes, rows.in_memory, rows.kinds)
+    plan = Plan(plain, FixedRuns(configurations), feasibility, rows, new_splits(rows, spec.seed, runs))
+    started = {**started_facts(plain, dataset, rows, name), "space": {}, **facts}
+    return run_plan(plan, started, run, home, address, on_event)
 
 
 def new_splits(rows: TrainingRows, seed: int, runs: int) -> tuple[Folds, ...]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from aio_tune.calibration import fit_calibration
+from aio_tune.calls import write_calls
 from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
@@ -65,7 +67,12 @@ def register_winner(
 def save_ensemble(
     run: RunFolder, state: SearchState, best: TrialRecord, rows: TrainingRows, dataset: AioDataset
 ) -> EnsembleSpec:
-    """Write a trial's fold models together into the run's ``ensemble`` folder; returns what was written with them."""
+    """Write a trial's fold models together into the run's ``ensemble`` folder; returns what was written with them.
+
+    Its out-of-fold calls, which temperature and conformal thresholds are fitted on, are kept as ``out_of_fold.csv``.
+    """
+    calls = read_out_of_fold(run, best, rows)
+    write_calls(calls.table(), run.out_of_fold)
     spec = EnsembleSpec(
         task=rows.task.name,
         classes=rows.task.classes,
@@ -75,6 +82,7 @@ def save_ensemble(
         training_profiles=frozenset(rows.samples["profile_sha256"]),
         origin={"search": state.started["name"], "trial": best.number, "params": best.params, **_origin_tags(state)},
         omics={kind.name: kind.unit.value for kind in dataset.manifest.kinds if kind.name in kinds_of(best, rows)},
+        calibration=fit_calibration(calls.labels, calls.probabilities),
     )
     Ensemble.save(run.ensemble, [_member(run, best.number, fold) for fold in range(rows.folds.k)], spec)
     return spec

@@ -1,15 +1,20 @@
 """A trial's out-of-fold calls: each patient called by the network that had not seen them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from aio_tune.calls import calls_table
 from aio_tune.config import RunFolder
 from aio_tune.metrics import bootstrap_intervals, evaluate_calls
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import TrialRecord
 from aio_tune.trial import trial_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class OutOfFold:
         labels: class indices, shape (n,).
         probabilities: float32, shape (n, n_classes).
         fold_of: the fold whose network called, shape (n,).
+        samples: id of each sample, shape (n,).
         patients: patient of each sample, shape (n,).
         classes: class names.
     """
@@ -27,6 +33,7 @@ class OutOfFold:
     labels: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
     fold_of: npt.NDArray[np.int8]
+    samples: npt.NDArray[np.str_]
     patients: npt.NDArray[np.str_]
     classes: tuple[str, ...]
 
@@ -45,6 +52,13 @@ class OutOfFold:
                 named |= {f"oof_{name}": value, f"oof_{name}_low": low, f"oof_{name}_high": high}
         return named
 
+    def table(self) -> "pd.DataFrame":
+        """As ``calls.csv`` has them, with the columns ``truth`` and ``fold`` at the end."""
+        classes = np.asarray(self.classes)
+        return calls_table(self.samples, self.probabilities, self.classes).assign(
+            truth=classes[self.labels], fold=self.fold_of
+        )
+
 
 def trained_as(trial: TrialRecord) -> int:
     """Number of the trial whose folder holds what ``trial`` trained: an earlier one's if it shares its result."""
@@ -60,6 +74,7 @@ def read_out_of_fold(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> 
         rows.labels[called].astype(np.int64),
         probabilities[called],
         fold_of[called],
+        rows.samples["sample_id"].to_numpy(dtype=str)[called],
         rows.samples["patient_id"].to_numpy(dtype=str)[called],
         rows.task.classes,
     )

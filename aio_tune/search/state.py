@@ -54,6 +54,7 @@ class SearchState:
         ended: why it ended; empty while it has not.
         registered: the event that says what was registered; empty before.
         confirmed: results of confirmations, by kind (``runs``, ``nested``); the last one of each kind.
+        compared: comparisons of the winner with variants of it, by variant; the last one of each.
         refused: why drawn configurations were refused before they cost anything.
         since_best: trials that ended (FAIL not counted) since the last one that improved on all before it.
         events: how many there were.
@@ -66,6 +67,7 @@ class SearchState:
     ended: str = ""
     registered: dict[str, Any] = field(default_factory=dict)
     confirmed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    compared: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     since_best: int = 0
     events: int = 0
@@ -104,6 +106,8 @@ class SearchState:
             self.registered = dict(event)
         elif kind == "confirmed":
             self.confirmed[event["protocol"]] = dict(event)
+        elif kind == "compared":
+            self.compared[event["variant"]] = dict(event)
 
     def _apply_asked(self, event: Mapping[str, Any]) -> None:
         trial = TrialRecord(event["trial"], dict(event["params"]))

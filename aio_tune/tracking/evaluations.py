@@ -34,7 +34,7 @@ def log_evaluation(
         uri: the tracking store.
         model: the evaluated version.
         cohort: name of the cohort.
-        metrics: of the ensemble and beside it, e.g. ``auc``, ``auc_low``, ``baseline_auc``.
+        metrics: of the ensemble and beside it, e.g. ``auc``, ``auc_low``, ``pca_logistic_auc``.
         tables: name -> table, kept as CSV.
         figures: name -> matplotlib figure, kept as PNG.
         tags: more tags of the run, e.g. the dataset's fingerprint.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from aio_tune.calibration import Calibration
 from aio_tune.cohorts import Assembly, Cohort, GeneTable, Unit
 from aio_tune.dataset import AioDataset, write_dataset
 from aio_tune.models.ensemble import Prediction
@@ -36,6 +37,10 @@ class LinearModel:
     @property
     def omics(self) -> dict[str, str]:
         return {}
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(1.25, {0.1: 0.2, 0.2: 0.4}, 100)
 
     def predict(self, frame: pd.DataFrame) -> Prediction:
         score = frame[list(GENES[SIGNAL])].to_numpy(np.float64).mean(axis=1, keepdims=True) - 5.8

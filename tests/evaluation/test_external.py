@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from aio_tune.errors import EvaluationError, OverlapError
-from aio_tune.evaluation import check_unseen, evaluate, fit_baseline
+from aio_tune.evaluation import BASELINES, LogisticOnComponents, check_unseen, evaluate
 from aio_tune.metrics import bootstrap_intervals, metric_names
 from aio_tune.tasks import TASKS
 from tests.evaluation.conftest import GENES, LinearModel
@@ -66,10 +66,14 @@ def test_majority_is_that_of_the_cohort(dataset, evaluation):
 
 def test_baseline_is_fitted_on_the_models_own_training_rows(dataset, evaluation):
     a = TASKS["nhg"].encode(dataset.samples(["A"])["nhg"])
-    p = fit_baseline(dataset.matrix(["A"]), a, TASKS["nhg"].classes, seed=0).predict(dataset.matrix(["B"]))
+    p = LogisticOnComponents.fit(dataset.matrix(["A"]), a, TASKS["nhg"].classes, seed=0).predict(dataset.matrix(["B"]))
     b = TASKS["nhg"].encode(dataset.samples(["B"])["nhg"])
-    assert evaluation.baseline["accuracy"] == pytest.approx(accuracy_score(b, p.argmax(axis=1)))
-    assert set(evaluation.baseline_intervals) == set(evaluation.baseline)
+    assert set(evaluation.baselines) == {one.name for one in BASELINES} - {"majority class"}
+    plain = evaluation.baselines[LogisticOnComponents.name]
+    assert plain["accuracy"][0] == pytest.approx(accuracy_score(b, p.argmax(axis=1)))
+    for found in evaluation.baselines.values():
+        assert set(found) == set(evaluation.ensemble)
+        assert all(low <= value <= high for value, low, high in found.values())
 
 
 def test_training_rows_are_found_across_cohorts_and_without_unlabelled_rows(dataset):
@@ -78,10 +82,10 @@ def test_training_rows_are_found_across_cohorts_and_without_unlabelled_rows(data
     samples = dataset.samples(["A", "C"])
     y = TASKS["ki67"].encode(samples["ki67"])
     x = dataset.matrix(["A", "C"])
-    p = fit_baseline(x[y >= 0], y[y >= 0], TASKS["ki67"].classes, seed=0).predict(dataset.matrix(["B"]))
+    p = LogisticOnComponents.fit(x[y >= 0], y[y >= 0], TASKS["ki67"].classes, seed=0).predict(dataset.matrix(["B"]))
     known = dataset.samples(["B"])["ki67"].notna().to_numpy()
     truth = TASKS["ki67"].encode(dataset.samples(["B"])["ki67"][known])
-    assert evaluation.baseline["auc"] == pytest.approx(roc_auc_score(truth, p[known, 1]))
+    assert evaluation.baselines[LogisticOnComponents.name]["auc"][0] == pytest.approx(roc_auc_score(truth, p[known, 1]))
     assert (evaluation.n, evaluation.n_unlabelled) == (45, 15)
     assert evaluation.calls["sample_id"].tolist() == dataset.samples(["B"])["sample_id"][known].tolist()
 
@@ -92,16 +96,16 @@ def test_baseline_needs_four_fifths_of_the_training_patients(dataset, elsewhere,
     model = LinearModel("nhg", here | {f"{i:064x}" for i in range(elsewhere)})
     evaluation = evaluate(model, dataset, "B", bootstrap=10)
     assert f"75 of the model's {75 + elsewhere} training patients" in evaluation.baseline_note
-    assert (evaluation.baseline is not None) == (evaluation.baseline_intervals is not None) == there
+    assert bool(evaluation.baselines) == there
     if not there:
-        assert not any(name.startswith("baseline") for name in evaluation.flat_metrics())
-        assert evaluation.as_dict()["baseline"] is None
+        assert not any(name.startswith("pca_logistic") for name in evaluation.flat_metrics())
+        assert evaluation.as_dict()["baselines"] == {}
 
 
 @pytest.mark.parametrize("patients", [frozenset(), frozenset({"0" * 64})])
 def test_no_baseline_without_any_training_patient(dataset, patients):
     evaluation = evaluate(LinearModel("nhg", patients), dataset, "B", bootstrap=10)
-    assert evaluation.baseline is None
+    assert evaluation.baselines == {}
     assert evaluation.baseline_note.startswith("No baseline: the dataset has 0 of the model's")
 
 
@@ -109,7 +113,7 @@ def test_no_baseline_of_one_class_is_a_note_not_a_crash(dataset):
     samples = dataset.samples(["A"])
     model = LinearModel.trained_on(samples[(samples["nhg"] == "G1") & ~samples["patient_id"].duplicated(keep=False)])
     evaluation = evaluate(model, dataset, "B", bootstrap=10)
-    assert evaluation.baseline is None
+    assert evaluation.baselines == {}
     assert "at least two classes for the baseline. Received 1." in evaluation.baseline_note
 
 
@@ -118,9 +122,11 @@ def test_baseline_sees_the_models_genes_alone(dataset, monkeypatch):
     monkeypatch.setattr(LinearModel, "genes", GENES[:12])
     y = {name: TASKS["nhg"].encode(dataset.samples([name])["nhg"]) for name in ("A", "B")}
     x = {name: dataset.matrix([name])[:, :12] for name in ("A", "B")}
-    p = fit_baseline(x["A"], y["A"], TASKS["nhg"].classes, seed=0).predict(x["B"])
+    p = LogisticOnComponents.fit(x["A"], y["A"], TASKS["nhg"].classes, seed=0).predict(x["B"])
     evaluation = evaluate(model, dataset, "B", bootstrap=10)
-    assert evaluation.baseline["auc"] == pytest.approx(roc_auc_score(y["B"], p, multi_class="ovr", average="weighted"))
+    assert evaluation.baselines[LogisticOnComponents.name]["auc"][0] == pytest.approx(
+        roc_auc_score(y["B"], p, multi_class="ovr", average="weighted")
+    )
     assert evaluation.baseline_note.endswith("12 genes.")
 
 
@@ -181,7 +187,10 @@ def test_everything_can_be_logged_and_printed(evaluation):
     for name in metric_names(evaluation.classes):
         for key in (name, f"{name}_low", f"{name}_high", f"fold_{name}_mean", f"fold_{name}_sd", f"majority_{name}"):
             assert isinstance(flat[key], float)
-        assert {f"baseline_{name}", f"baseline_{name}_low", f"baseline_{name}_high"} <= flat.keys()
+        assert {f"{one.key}_{name}" for one in BASELINES} | {
+            f"boosting_{name}_low",
+            f"boosting_{name}_high",
+        } <= flat.keys()
     again = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
     assert again["ensemble"]["auc"] == list(evaluation.ensemble["auc"])
     assert again["confusion"] == evaluation.confusion.tolist()

@@ -54,8 +54,8 @@ def test_a_model_is_shown_every_kind_of_the_dataset_by_name(dataset: AioDataset)
     assert frame.iloc[0, len(GENES) :].isna().all() and frame.iloc[1].notna().all()
     alone = evaluate(LinearModel.trained_on(dataset.samples(["A"])), dataset, "B", bootstrap=20)
     # The baseline sees what the model sees: here methylation tells more of the grade.
-    assert evaluation.baseline is not None and alone.baseline is not None
-    assert evaluation.baseline["auc"] > alone.baseline["auc"] + 0.01
+    plain = "PCA + logistic regression"
+    assert evaluation.baselines[plain]["auc"][0] > alone.baselines[plain]["auc"][0] + 0.01
 
 
 def test_another_unit_than_the_models_is_refused(dataset: AioDataset) -> None:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aio_tune.calls import calls_table, write_calls
 from aio_tune.cohorts import Unit
 from aio_tune.errors import CohortError, EvaluationError
-from aio_tune.evaluation import call_samples, calls_table, predict_file, write_calls
+from aio_tune.evaluation import call_samples, predict_file
 from tests.evaluation.conftest import GENES, SIGNAL, LinearModel
 
 

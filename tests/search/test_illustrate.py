@@ -95,7 +95,9 @@ def test_out_of_fold_calls_and_their_interval(tmp_path: Path) -> None:
     p = np.clip(0.5 + 0.2 * (labels - 0.5) + rng.normal(0, 0.2, 60), 0, 1).astype(np.float32)
     patients = np.repeat([f"P{i}" for i in range(30)], 2)
     task = SimpleNamespace(classes=("negative", "positive"))
-    rows: Any = SimpleNamespace(labels=labels, samples=pd.DataFrame({"patient_id": patients}), task=task)
+    rows: Any = SimpleNamespace(
+        labels=labels, samples=pd.DataFrame({"sample_id": np.arange(60), "patient_id": patients}), task=task
+    )
     folder = tmp_path / "trials" / "00003"
     folder.mkdir(parents=True)
     np.savez(folder / "oof.npz", probabilities=np.column_stack([1 - p, p]), labels=labels, fold=folds)
@@ -107,6 +109,11 @@ def test_out_of_fold_calls_and_their_interval(tmp_path: Path) -> None:
     low, high = bootstrap_interval(calls.labels, calls.probabilities, task.classes, "auc", groups=patients[folds >= 0])
     assert (metrics["oof_auc_low"], metrics["oof_auc_high"]) == (low, high)
     assert low < metrics["oof_auc"] < high
+    table = calls.table()
+    assert list(table.columns) == ["sample_id", "call", "p_negative", "p_positive", "truth", "fold"]
+    assert table["sample_id"].tolist() == [str(i) for i in np.flatnonzero(folds >= 0)]
+    assert (table["call"] == np.where(table["p_positive"] > 0.5, "positive", "negative")).all()
+    assert (table["truth"] == np.take(task.classes, labels[folds >= 0])).all()
 
 
 def test_environment_names_what_is_installed() -> None:
