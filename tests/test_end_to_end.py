@@ -19,6 +19,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.browser import needs_browser, open_browser, requested, screenshots
 from tests.mlflow_runs import artifacts, trial_runs
 from tests.place import PATIENCE, Place
 
@@ -181,7 +182,8 @@ def test_promote_evaluate_predict(searched: MainPath, tmp_path: Path) -> None:
     result = json.loads(place.run(*words, "--cohort", "GSE81538", "--json", *home))
     assert result["cohort"] == "GSE81538"
     assert 0 <= result["ensemble"]["auc"][0] <= 1
-    assert result["baseline"]["auc"] > 0.5
+    assert result["baselines"]["PCA + logistic regression"]["auc"][0] > 0.5
+    assert [one["error"] for one in result["no_call"]] == [0.05, 0.1, 0.2]
     assert "in training" in place.refuse(*words, "--cohort", "GSE96058", *home)
 
     file = next(place.geo.glob("GSE81538_gene_expression*.csv.gz"))
@@ -192,5 +194,35 @@ def test_promote_evaluate_predict(searched: MainPath, tmp_path: Path) -> None:
     assert table[["p_G1", "p_G2", "p_G3"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
     assert len(table) == 36
 
+    words = ("predict", f"{model}@evaluation", file, "--out", calls, *home, "--tolerate")
+    assert "one of 0.05, 0.1, 0.2" in place.refuse(*words, 0.3)
+    place.run(*words, 0.1)
+    sure = pd.read_csv(calls)["call"]
+    assert sure.isna().any()
+    assert (sure.dropna() == table["call"][sure.notna()]).all()
+
     listed = json.loads(place.run("models", "--json", *home))
     assert {entry["name"] for entry in listed} == {"aio-nhg", "aio-nhg-ensemble"}
+
+
+@needs_browser
+def test_report_in_a_browser(searched: MainPath, tmp_path: Path) -> None:
+    """After the evaluation above, or without it: on a phone and on a desk, and nothing is asked of anybody."""
+    page = tmp_path / "report.html"
+    searched.run("report", "calm", "--out", page, "--home", searched.home)
+    with open_browser() as browser:
+        for name, width in (("phone", 390), ("desktop", 1280)):
+            screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": name == "phone"}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+            browser.get(page.as_uri())
+            assert {address.split(":")[0] for address in requested(browser)} <= {"file", "data"}
+            assert browser.get_log("browser") == [], "nothing on the console"
+            pictures = browser.find_elements("css selector", "figure img")
+            assert len(pictures) >= 6
+            assert all(one.get_property("naturalWidth") > 0 and one.get_attribute("alt") for one in pictures)
+            assert len(browser.find_elements("css selector", "figure a[download]")) == len(pictures)
+            needed = browser.execute_script("return document.documentElement.scrollWidth")
+            assert needed <= width, "nothing sticks out; wide tables scroll by themselves"
+            height = browser.execute_script("return document.documentElement.scrollHeight")
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**screen, "height": height})
+            browser.save_screenshot(str(screenshots(tmp_path) / f"report_{name}.png"))

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from aio_tune.cli import confirming, data, demo, exporting, fetching, models, searching, surviving
+from aio_tune.cli import confirming, data, demo, exporting, fetching, models, reporting, searching, surviving
 from aio_tune.errors import AioTuneError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("models")(models.models)
 app.command("promote")(models.promote)
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
+app.command("report")(reporting.report)
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)
 

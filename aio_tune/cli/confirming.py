@@ -14,15 +14,13 @@ from aio_tune.cli.console import (
     TrackingOption,
     command_line,
     home_of,
-    interval,
-    mean_sd,
-    number,
     say,
     say_json,
     say_table,
     store_uri,
 )
 from aio_tune.errors import SearchError
+from aio_tune.numbers import interval, mean_sd, number
 
 if TYPE_CHECKING:
     from aio_tune.config import Home, RunFolder

@@ -1,4 +1,4 @@
-"""What the commands share: options, tables, numbers in the field's own form."""
+"""What the commands share: options and tables."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from aio_tune.config import Home
+from aio_tune.numbers import number
 
 HomeOption = Annotated[
     Path,
@@ -64,31 +65,6 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
         # Into a file or a pipe a table is as wide as it needs to be, not as wide as a terminal that is not there.
         console.width = WIDEST
     console.print(table)
-
-
-def mean_sd(value: tuple[float | None, float | None] | None) -> str:
-    """``.821 ± .023``, as the field writes it."""
-    if value is None or value[0] is None or math.isnan(value[0]):
-        return "-"
-    mean, sd = value
-    return number(mean) if sd is None or math.isnan(sd) else f"{number(mean)} ± {number(sd)}"
-
-
-def number(value: float | None) -> str:
-    """Three decimals, a dash where there is no number."""
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def interval(value: tuple[float, float, float]) -> str:
-    """``.821 [.790, .850]``: value, lower and upper bound."""
-    return f"{number(value[0])} [{number(value[1])}, {number(value[2])}]"
-
-
-def duration(seconds: float) -> str:
-    """``2m10s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
 def command_line(*words: object) -> str:

@@ -14,15 +14,13 @@ from aio_tune.cli.console import (
     JsonOption,
     TrackingOption,
     home_of,
-    interval,
-    mean_sd,
-    number,
     say,
     say_json,
     say_table,
     store_uri,
 )
 from aio_tune.errors import CohortError, RegistryError
+from aio_tune.numbers import interval, mean_sd, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

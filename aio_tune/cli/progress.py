@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from aio_tune.cli.console import duration, mean_sd, number, say
+from aio_tune.cli.console import say
+from aio_tune.numbers import duration, mean_sd, number
 from aio_tune.search.state import SearchState, TrialRecord
 
 ROWS = 15

@@ -13,16 +13,14 @@ from aio_tune.cli.console import (
     JsonOption,
     TrackingOption,
     command_line,
-    duration,
     home_of,
-    mean_sd,
-    number,
     say,
     say_json,
     say_table,
     store_uri,
 )
 from aio_tune.errors import SearchError
+from aio_tune.numbers import duration, mean_sd, number
 
 if TYPE_CHECKING:
     from aio_tune.config import Home

@@ -1,6 +1,5 @@
 """The command survival."""
 
-import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aio_tune.cli.console import JsonOption, interval, number, say, say_json, say_table
+from aio_tune.cli.console import JsonOption, say, say_json, say_table
 from aio_tune.errors import EvaluationError
+from aio_tune.numbers import interval, number, p_value, years
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,16 +104,6 @@ def _print(patients: str, separations: "list[Separation]") -> None:
             )
     columns = ["calls", "group", "patients", "deaths", "median", "hazard ratio [95 %]", "log-rank p", "C"]
     say_table(f"Overall survival, {patients}", columns, rows)
-
-
-def p_value(p: float) -> str:
-    """``0.0142``, ``3.1e-05``, a dash where there is none."""
-    return "-" if math.isnan(p) else f"{p:.4f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def years(days: float) -> str:
-    """A median survival."""
-    return f"{days / 365.25:.1f} years" if math.isfinite(days) else "not reached"
 
 
 def _write(found: "dict[str, list[Separation]]", out: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Figures and tables on the runs of a search and of its best trials, for whoever opens them in the MLflow UI."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +41,12 @@ EXAMPLES = 2
 
 @dataclass(frozen=True)
 class Illustrations:
-    """What a run shows besides its columns; each by its name."""
+    """What a run shows besides its columns, each by its name; ``data`` are the numbers behind the figures."""
 
     figures: "dict[str, Figure]" = field(default_factory=dict)
     tables: "dict[str, pd.DataFrame]" = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    data: "dict[str, pd.DataFrame]" = field(default_factory=dict)
 
 
 def illustrate_search(spec: SearchSpec, state: SearchState) -> Illustrations:
@@ -58,7 +59,7 @@ def illustrate_search(spec: SearchSpec, state: SearchState) -> Illustrations:
         n = sum(trial.state == "COMPLETE" for trial in state.trials.values())
         figures["importance"] = importance_figure(importances, n, f"{name}: what {metric} depended on")
         tables["importance"] = pd.DataFrame({"parameter": importances.keys(), "importance": importances.values()})
-    return Illustrations(figures, tables)
+    return Illustrations(figures, tables, data={"history": tables["leaderboard"], **tables})
 
 
 def _history(state: SearchState, metric: str) -> "Figure":
@@ -91,19 +92,28 @@ def illustrate_trial(run: RunFolder, trial: TrialRecord, rows: TrainingRows) -> 
     Learning curves, ROC, confusion matrix, calibration, the network as a picture and in words, and the AIOs of two
     patients of each class.
     """
+    import pandas as pd
+
     calls = read_out_of_fold(run, trial, rows)
     title = f"{run.name}, trial {trial.number}"
     counts = confusion(calls.labels, calls.probabilities, len(calls.classes))
     layers = network_layers(fold_folder(run.trials, trained_as(trial), 0) / MODEL)
+    curves = _curves(run, trial)
     figures = {
-        "curves": curves_figure(_curves(run, trial), title),
+        "curves": curves_figure(curves, title),
         "roc": _roc(calls, f"{title}: out of fold"),
         "confusion": confusion_figure(counts, calls.classes, f"{title}: out of fold"),
         "calibration": _calibration(calls, f"{title}: out of fold"),
         "network": network_figure(layers, f"{title}: the network, {trial.parameters:,} weights"),
         "aio": _pictures(run, trial, rows),
     }
-    return Illustrations(figures, texts={"network": summary_text(layers)})
+    called = calls.table()
+    data = {
+        "curves": _curve_table(curves),
+        **dict.fromkeys(("roc", "confusion", "calibration"), called),
+        "network": pd.DataFrame([asdict(layer) for layer in layers]),
+    }
+    return Illustrations(figures, texts={"network": summary_text(layers)}, data=data)
 
 
 def _curves(run: RunFolder, trial: TrialRecord) -> dict[str, dict[str, dict[int, float]]]:
@@ -116,6 +126,19 @@ def _curves(run: RunFolder, trial: TrialRecord) -> dict[str, dict[str, dict[int,
                 points = curves.setdefault(name, {}).setdefault(fold, {})
                 points.update(enumerate(values, start=report["from_epoch"].get(fold, 0) + 1))
     return curves
+
+
+def _curve_table(curves: dict[str, dict[str, dict[int, float]]]) -> "pd.DataFrame":
+    """One row for each curve, fold and epoch."""
+    import pandas as pd
+
+    rows = [
+        (name, fold, epoch, value)
+        for name, folds in curves.items()
+        for fold, points in folds.items()
+        for epoch, value in sorted(points.items())
+    ]
+    return pd.DataFrame(rows, columns=["curve", "fold", "epoch", "value"])
 
 
 def _roc(calls: OutOfFold, title: str) -> "Figure":

@@ -19,7 +19,7 @@ MLflow is imported inside functions, through ``client.connect``: the import take
 
 from aio_tune.tracking.artifacts import log_figures, log_tables, log_texts
 from aio_tune.tracking.copying import copy_version
-from aio_tune.tracking.evaluations import log_evaluation
+from aio_tune.tracking.evaluations import StoredEvaluation, log_evaluation, read_evaluations
 from aio_tune.tracking.mirror import Mirror
 from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote, undo
 from aio_tune.tracking.registering import Registration, register_search
@@ -43,6 +43,7 @@ __all__ = [
     "Promotion",
     "Registration",
     "ResolvedModel",
+    "StoredEvaluation",
     "VersionSummary",
     "audit_trail",
     "copy_version",
@@ -54,6 +55,7 @@ __all__ = [
     "log_texts",
     "parse_gate",
     "promote",
+    "read_evaluations",
     "register_search",
     "resolve",
     "tracking_uri",

@@ -2,7 +2,9 @@
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aio_tune.tracking.artifacts import send_figures, send_tables
@@ -13,6 +15,44 @@ from aio_tune.tracking.runs import KIND
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEvaluation:
+    """An evaluation as it was kept.
+
+    Attributes:
+        cohort: the patients.
+        metrics: see ``log_evaluation``.
+        calls: ``calls.csv`` of the ensemble with the column ``truth``.
+        dataset: fingerprint of the dataset, empty if unknown.
+    """
+
+    cohort: str
+    metrics: dict[str, float]
+    calls: "pd.DataFrame"
+    dataset: str
+
+
+def read_evaluations(uri: str, model: str, version: int) -> list[StoredEvaluation]:
+    """The last evaluation of a version on each cohort, by the cohorts' names.
+
+    Raises:
+        RegistryError: the store cannot be reached, or there is no such version.
+    """
+    import pandas as pd
+
+    found = []
+    with store_errors(uri), tempfile.TemporaryDirectory() as folder:
+        client = connect(uri)
+        tags = client.get_model_version(model, str(version)).tags
+        for key in sorted(key for key in tags if key.startswith("evaluated.")):
+            run = client.get_run(json.loads(tags[key])["run_id"])
+            file = client.download_artifacts(run.info.run_id, "tables/calls.csv", folder)
+            calls = pd.read_csv(file, dtype={"sample_id": "str", "call": "str", "truth": "str"})
+            name = key.removeprefix("evaluated.")
+            found.append(StoredEvaluation(name, dict(run.data.metrics), calls, run.data.tags.get("aio.dataset", "")))
+    return found
 
 
 def log_evaluation(

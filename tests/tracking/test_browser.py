@@ -3,8 +3,6 @@
 Screenshots are kept in the folder that AIO_TUNE_SCREENSHOTS names, else in the test's own.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,12 @@ import pytest
 
 from aio_tune.ledger import Ledger
 from aio_tune.tracking import Mirror, promote, pyfunc, register_search
+from tests.browser import needs_browser, open_browser, screenshots
 from tests.tracking.conftest import EXPERIMENT, Store, auc, new_store, stand_in_ensemble, write_end, write_search
 from tests.tracking.conftest import write_trial as write
 from tests.tracking.serving import Server
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 MODEL = f"{EXPERIMENT}-ensemble"
 STATES = ("COMPLETE", "PRUNED", "COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "PRUNED", "COMPLETE")
@@ -66,25 +61,13 @@ def address(searched: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1900,1000"):
-        options.add_argument(f"--{argument}")
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    try:
+    with open_browser() as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
 def shots(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("AIO_TUNE_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return screenshots(tmp_path)
 
 
 def wait(browser: Any, condition: Callable[[Any], Any], what: str) -> Any:

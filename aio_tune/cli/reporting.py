@@ -1,0 +1,116 @@
+"""The command report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aio_tune.cli.confirming import compare
+from aio_tune.cli.console import DEFAULT_HOME, HomeOption, TrackingOption, home_of, say, store_uri
+from aio_tune.cli.searching import compare_with_baselines
+from aio_tune.errors import AioTuneError
+
+if TYPE_CHECKING:
+    from aio_tune.config import Home
+    from aio_tune.evaluation.survival import Separation
+    from aio_tune.report import Study
+    from aio_tune.search.out_of_fold import OutOfFold
+    from aio_tune.search.rows import TrainingRows
+    from aio_tune.search.state import SearchState
+
+FEWEST_DEATHS = 10
+"""Fewer say nothing of survival."""
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="A search's name; it has ended.")],
+    out: Annotated[Path, typer.Option(help="The page, e.g. report.html.")],
+    genes: Annotated[Path | None, typer.Option(help="Genes by attribution, as aio-tune explain writes them.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The AIO dataset, if it was moved since the search.")] = None,
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write all that is known of a search as one HTML page that needs no network.
+
+    Example: aio-tune report ki67 --out report.html
+    """
+    from aio_tune.report import headline, render, sections, write_page
+
+    study = gather(home_of(home), name, data, genes, store_uri(tracking_uri, home_of(home)))
+    write_page(render(*headline(study), sections(study)), out)
+    say(f"{out}: {out.stat().st_size / 2**20:.1f} MiB, opens in any browser, without a network.")
+    for note in study.notes:
+        say(f"note: {note}")
+
+
+def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: str) -> "Study":
+    """Everything that the report of a search shows.
+
+    Raises:
+        SearchError: there is no such search, it has not ended, or its dataset is another one.
+        AioTuneError: a part of it is damaged.
+    """
+    import pandas as pd
+
+    from aio_tune.dataset import open_dataset
+    from aio_tune.report import Study
+    from aio_tune.search.confirm import finished_search, same_rows
+    from aio_tune.search.illustrate import illustrate_search, illustrate_trial
+    from aio_tune.search.out_of_fold import read_out_of_fold
+    from aio_tune.search.rows import training_rows
+
+    state, best, spec = finished_search(home, name)
+    dataset = open_dataset(data or Path(state.started["dataset"]["path"]))
+    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
+    same_rows(state, rows, dataset)
+    run = home.run(name)
+    calls = read_out_of_fold(run, best, rows)
+    survival, note = _survival(rows, calls)
+    evaluations, other = _evaluations(uri, state)
+    return Study(
+        state=state,
+        manifest=dataset.manifest,
+        comparison=compare_with_baselines(state, rows, run.path / "baseline.json"),
+        confirmation=compare(state, rows, run.path / "baseline_confirm.json"),
+        of_search=illustrate_search(spec, state),
+        of_winner=illustrate_trial(run, best, rows),
+        out_of_fold=calls.metrics(),
+        evaluations=evaluations,
+        survival=survival,
+        genes=None if genes is None else pd.read_csv(genes),
+        notes=[text for text in (note, other) if text],
+    )
+
+
+def _evaluations(uri: str, state: "SearchState") -> tuple[list[Any], str]:
+    """What the registered ensemble was evaluated on, and a note if that is not to be had."""
+    from aio_tune.tracking import read_evaluations
+
+    if not state.registered:
+        return [], "No model of this search is registered."
+    model = state.registered["ensemble"]
+    try:
+        return read_evaluations(uri, model["name"], int(model["version"])), ""
+    except AioTuneError as error:
+        return [], f"Evaluations are missing here: {error.problem}"
+
+
+def _survival(rows: "TrainingRows", calls: "OutOfFold") -> "tuple[dict[str, list[Separation]], str]":
+    """The pathologists' labels and the network's out-of-fold calls, on the same patients; and why not, if so."""
+    import pandas as pd
+
+    from aio_tune.evaluation.survival import on_same_patients, separate
+
+    samples = rows.samples.drop_duplicates("patient_id").set_index("sample_id")
+    follow_up = samples[["survival_days", "survival_event"]].set_axis(["days", "event"], axis=1)
+    table = calls.table().set_index("sample_id")
+    table = table[table.index.isin(samples.index)]
+    deaths = int(follow_up["event"].reindex(table.index).sum())
+    if deaths < FEWEST_DEATHS:
+        return {}, f"Survival is not shown: {deaths} deaths among these patients are known, {FEWEST_DEATHS} are needed."
+    callers = {
+        f"{rows.task.title} by pathologists": pd.Series(table["truth"]),
+        "the network, out of fold": pd.Series(table["call"]),
+    }
+    same = on_same_patients(callers, follow_up)
+    return {"on the same patients": [separate(title, same[title], follow_up, rows.task.classes) for title in same]}, ""

@@ -1,0 +1,155 @@
+"""Sections of what was found beyond the search: comparisons, external cohorts, survival, genes."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aio_tune.figures import Steps, confusion_figure, roc_figure, survival_figure
+from aio_tune.metrics import confusion, one_against_rest, roc_points
+from aio_tune.numbers import interval, mean_sd, number, p_value, years
+from aio_tune.report.page import Figure, Section, Table
+from aio_tune.report.study import METRICS, Study, confusion_text, estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from aio_tune.evaluation.survival import Separation
+    from aio_tune.tracking import StoredEvaluation
+
+TOP_GENES = 20
+# Beginning of the names of metrics -> whose they are.
+_WHOSE = {
+    "": "ensemble",
+    "majority_": "majority class",
+    "single_gene_": "single best gene",
+    "pca_logistic_": "PCA + logistic regression",
+    "linear_svm_": "linear SVM",
+    "boosting_": "gradient boosting",
+}
+
+
+def comparisons(study: Study) -> Section:
+    """The winner against variants of it."""
+    rows = []
+    for one in study.confirmation["compared"]:
+        difference = one["differences"].get("auc") or next(iter(one["differences"].values()))
+        shown = interval((difference["mean"], difference["low"], difference["high"]))
+        means = [mean_sd(tuple(one[whose]["auc"])) for whose in ("reference", "metrics")]
+        rows.append([one["variant"], str(one["runs"]), *means, shown, p_value(difference["p"])])
+    table = Table(
+        "The winner against variants of it, AUC, fold by fold on the same splits",
+        ["variant", "runs", "winner", "variant's", "difference [95 %]", "p"], rows,
+        "Corrected resampled t-test (Nadeau and Bengio, 2003): folds share training patients. The winner was chosen "
+        "among many, its variant among one, so a small difference in its favour means little.",
+    )  # fmt: skip
+    return Section("Comparisons of configurations", _geometry(study), tables=[table])
+
+
+def _geometry(study: Study) -> list[str]:
+    """Whether the picture's geometry helps, if that was asked."""
+    best = study.state.best
+    asked = {one["variant"]: one["differences"].get("auc") for one in study.confirmation["compared"]}
+    shuffled = asked.get("layout=shuffled")
+    if best is None or shuffled is None:
+        return []
+    layout = best.params.get("layout", "square")
+    if best.params.get("branches") == "embedding":
+        return [f"The winner has no convolution: to it the layout ({layout}) is an order of inputs, and cannot help."]
+    if shuffled["high"] < 0:
+        return [f"The picture's geometry helps: with the pixels of the layout {layout} shuffled the AUC falls by "
+                f"{-shuffled['mean']:.3f}."]  # fmt: skip
+    return [f"The picture's geometry was not found to help: shuffling the layout {layout} changes the AUC by "
+            f"{interval((shuffled['mean'], shuffled['low'], shuffled['high']))}."]  # fmt: skip
+
+
+def external(study: Study) -> Section:
+    """Cohorts that the search never saw."""
+    if not study.evaluations:
+        return Section("External cohorts", ["No cohort that the search never saw was evaluated: aio-tune evaluate."])
+    tables, figures = [], []
+    for one in study.evaluations:
+        metrics = [metric for metric in METRICS if metric in one.metrics]
+        rows = [
+            [who, *[estimate(one.metrics, f"{key}{metric}") for metric in metrics]]
+            for key, who in _WHOSE.items()
+            if f"{key}auc" in one.metrics or f"{key}accuracy" in one.metrics
+        ]
+        tables.append(Table(f"{one.cohort}, {len(one.calls):,} samples, with 95 % intervals", ["", *metrics], rows,
+                            _probabilities(one.metrics)))  # fmt: skip
+        figures += _external_figures(one, study.classes)
+    text = "The search never saw these patients: overlap by patient and by profile is refused."
+    return Section("External cohorts", [text], tables, figures)
+
+
+def _probabilities(metrics: Mapping[str, float]) -> str:
+    said = [f"Brier score {number(metrics.get('brier'))}, at the model's temperature "
+            f"{number(metrics.get('brier_calibrated'))}."]  # fmt: skip
+    said += [
+        f"Tolerating {percent} %: {metrics[f'called_{percent}']:.0%} called, "
+        f"{number(metrics.get(f'called_{percent}_accuracy'))} of these rightly."
+        for percent in (5, 10, 20)
+        if f"called_{percent}" in metrics
+    ]
+    return " ".join(said)
+
+
+def _external_figures(one: "StoredEvaluation", classes: Sequence[str]) -> list[Figure]:
+    index = {name: i for i, name in enumerate(classes)}
+    labels = one.calls["truth"].map(index).to_numpy(dtype=np.int64)
+    probabilities = one.calls[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
+    questions = one_against_rest(labels, probabilities, classes)
+    curves = {name: roc_points(*question) for name, question in questions.items() if 0 < question[0].mean() < 1}
+    drawn = confusion_figure(confusion(labels, probabilities, len(classes)), classes, one.cohort)
+    said = f"ROC curves; AUC {estimate(one.metrics, 'auc')}."
+    return [
+        Figure(f"ROC on {one.cohort}.", roc_figure(curves, one.cohort), said, one.calls),
+        Figure(f"Calls on {one.cohort}.", drawn, confusion_text(one.calls, classes), one.calls),
+    ]
+
+
+def survival(study: Study) -> Section:
+    """Kaplan-Meier curves and tests of the groups that were called."""
+    tables, figures = [], []
+    for patients, separations in study.survival.items():
+        rows = []
+        for one in separations:
+            ratios = {ratio.group: ratio for ratio in one.hazard_ratios}
+            for group in one.groups:
+                ratio = ratios.get(group.name)
+                shown = interval((ratio.value, ratio.low, ratio.high)) if ratio else "-"
+                counts = [f"{group.n:,}", f"{group.events:,}", years(group.median)]
+                rows.append([f"{one.title}: {group.name}", *counts, shown, p_value(one.p), number(one.concordance)])
+            figures.append(_survival_figure(one, patients))
+        columns = ["calls", "patients", "deaths", "median", "hazard ratio [95 %]", "log-rank p", "C"]
+        tables.append(Table(f"Overall survival, {patients}", columns, rows))
+    return Section(
+        "Survival", ["Groups on different patients are not to be compared by their p values."], tables, figures
+    )
+
+
+def _survival_figure(one: "Separation", patients: str) -> Figure:
+    import pandas as pd
+
+    curves = {group.name: Steps(*(getattr(group.curve, name) for name in Steps._fields)) for group in one.groups}
+    table = pd.concat(
+        pd.DataFrame({name: getattr(steps, name) for name in Steps._fields[:-1]}).assign(group=name)
+        for name, steps in curves.items()
+    )
+    said = "; ".join(f"{group.name}: {group.events} deaths in {group.n} patients" for group in one.groups)
+    drawing = survival_figure(curves, one.title, f"log-rank p = {p_value(one.p)}")
+    return Figure(
+        f"{one.title}, {patients}.", drawing, f"Kaplan-Meier curves. {said}. Log-rank p {p_value(one.p)}.", table
+    )
+
+
+def genes(table: "pd.DataFrame") -> Section:
+    """The first of a table of genes by attribution."""
+    top = table.head(TOP_GENES)
+    rows = [[_cell(value) for value in row] for row in top.itertuples(index=False)]
+    caption = f"The {len(top)} genes that drive the calls most"
+    return Section("Genes", tables=[Table(caption, [str(name) for name in top.columns], rows, data=table)])
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,96 @@
+"""The page: whole, escaped, alone."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from aio_tune.errors import EvaluationError
+from aio_tune.figures import curves_figure, history_figure
+from aio_tune.report import Figure, Section, Table, render, write_page
+
+HOSTILE = '<script>alert("x")</script> & "quoted"'
+
+
+def page() -> str:
+    data = pd.DataFrame({"trial": [0, 1], "value": [0.5, 0.75]})
+    drawing = history_figure({"COMPLETE": {0: 0.5, 1: 0.75}}, {0: 0.5, 1: 0.75}, "auc", HOSTILE)
+    table = Table(HOSTILE, ["", HOSTILE], [[HOSTILE, "0.5"]], note=HOSTILE)
+    section = Section(HOSTILE, [HOSTILE], [table], [Figure("Values.", drawing, HOSTILE, data)])
+    return render(HOSTILE, HOSTILE, [section, Section("Empty")])
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def elements(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Elements()
+    parser.feed(html)
+    return parser.found
+
+
+def test_names_from_users_are_escaped() -> None:
+    found = elements(page())
+    assert "script" not in {tag for tag, _ in found}
+    (picture,) = [attributes for tag, attributes in found if tag == "img"]
+    assert picture["alt"] == HOSTILE
+
+
+def test_nothing_is_asked_of_anybody() -> None:
+    html = page()
+    addresses = [
+        value for _, attributes in elements(html) for name, value in attributes.items() if name in ("src", "href")
+    ]
+    assert addresses
+    assert all(value and value.startswith(("data:", "#")) for value in addresses)
+    assert "default-src 'none'" in html
+    assert not re.search(r"@import|url\(", html)
+
+
+def test_data_of_tables_and_figures_can_be_taken_away() -> None:
+    links = [attributes for tag, attributes in elements(page()) if tag == "a" and "download" in attributes]
+    texts = [base64.b64decode((link["href"] or "").partition("base64,")[2]).decode() for link in links]
+    assert texts[1] == "trial,value\n0,0.5\n1,0.75\n"
+    assert len(texts) == 2
+    assert links[1]["download"] == "values.csv"
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    found = elements(page())
+    anchors = {attributes["id"] for _, attributes in found if "id" in attributes}
+    links = [
+        attributes["href"] for tag, attributes in found if tag == "a" and (attributes["href"] or "").startswith("#")
+    ]
+    assert len(links) == 2
+    assert {str(link)[1:] for link in links} <= anchors
+
+
+def test_the_same_study_gives_the_same_page() -> None:
+    assert page() == page()
+
+
+def test_wide_figures_are_told_apart() -> None:
+    data = pd.DataFrame({"a": [1]})
+    wide = curves_figure({name: {"0": {1: 0.5}} for name in ("train_loss", "valid_loss", "valid_auc")}, "c")
+    narrow = history_figure({}, {}, "auc", "h")
+    width, height = narrow.get_size_inches()
+    assert Figure("", wide, "", data).wide
+    assert Figure("", narrow, "", data).wide == (width > 1.8 * height)
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("before")
+    write_page("after", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == "after"
+    with pytest.raises(EvaluationError, match="Expected to write the report"):
+        write_page("x", tmp_path / "absent" / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
