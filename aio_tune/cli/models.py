@@ -213,7 +213,7 @@ def _print_probabilities(evaluation: "Evaluation") -> None:
     say(f"Brier score (lower is better): {known}.")
     if evaluation.no_call:
         say_table(
-            "calling only where one class cannot be ruled out (conformal, fitted out of fold)",
+            "no call unless sure (conformal)",
             ["true class ruled out: tolerated", "here", "called", "of these rightly"],
             [
                 [f"{one.error:.0%}", f"{1 - one.held:.1%}", f"{one.called:.1%}", one.accuracy]

@@ -182,7 +182,7 @@ class Mirror:
                 failures += 1
                 if failures == 1:
                     reason = (str(error).splitlines() or [type(error).__name__])[0]
-                    _log.warning("MLflow at %s does not answer, will go on trying: %s", redacted(self._uri), reason)
+                    _log.warning("MLflow at %s did not take what was sent, will try again: %s", redacted(self._uri), reason)
                 if last and time.monotonic() > self._deadline:
                     return
                 if last:
@@ -191,7 +191,7 @@ class Mirror:
                     self._closing.wait(min(0.5 * 2**failures, _LONGEST_WAIT))
                 continue
             if failures:
-                _log.warning("MLflow at %s answers again.", redacted(self._uri))
+                _log.warning("MLflow at %s has taken it now.", redacted(self._uri))
                 failures = 0
             if moved:
                 with self._sent:
