@@ -2,8 +2,8 @@
 
 import pytest
 
-from aio_tune.cli.console import duration, interval, mean_sd
 from aio_tune.cli.progress import SearchView
+from aio_tune.numbers import duration, interval, mean_sd
 
 EVENTS = [
     {"kind": "search_started", "settings": {"metric": "auc"}},
