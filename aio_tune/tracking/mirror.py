@@ -182,7 +182,9 @@ class Mirror:
                 failures += 1
                 if failures == 1:
                     reason = (str(error).splitlines() or [type(error).__name__])[0]
-                    _log.warning("MLflow at %s did not take what was sent, will try again: %s", redacted(self._uri), reason)
+                    _log.warning(
+                        "MLflow at %s did not take what was sent, will try again: %s", redacted(self._uri), reason
+                    )
                 if last and time.monotonic() > self._deadline:
                     return
                 if last:
