@@ -65,10 +65,10 @@ def confirm(
 
     place = home_of(home)
     state, best, spec = finished_search(place, name)
-    for variant in against or []:
-        check_variant(variant, best.params)
     folder = data or Path(state.started["dataset"]["path"])
     dataset, rows = _open(folder, spec)
+    for variant in against or []:
+        check_variant(variant, best.params, len(dataset.genes), rows.kinds)  # before anything is trained
     if nested and against:
         raise SearchError("Expected --nested or --against. Received both.", "Run one after the other.")
     uri = store_uri(tracking_uri, place)

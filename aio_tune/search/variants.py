@@ -6,7 +6,7 @@ chosen among many configurations and its variant among one, so a small differenc
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError, SpaceError, TrialError
+from aio_tune.kinds import EXPRESSION
 from aio_tune.ledger import Ledger, read_events
 from aio_tune.metrics import mean_sd
 from aio_tune.paired import paired_difference
@@ -30,7 +31,7 @@ from aio_tune.search.leaderboard import read_state
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.run import Event, ignore
 from aio_tune.search.state import SearchState
-from aio_tune.training import configuration
+from aio_tune.training import configuration, input_shape
 
 
 def parse_variant(text: str) -> dict[str, Any]:
@@ -53,8 +54,16 @@ def parse_variant(text: str) -> dict[str, Any]:
     return changes
 
 
-def check_variant(variant: str, winner: Mapping[str, Any]) -> dict[str, Any]:
+def check_variant(
+    variant: str, winner: Mapping[str, Any], n_genes: int, kinds: Sequence[str] = (EXPRESSION,)
+) -> dict[str, Any]:
     """The changes that a variant makes to the winner's parameters.
+
+    Args:
+        variant: e.g. ``"layout=shuffled"``.
+        winner: its parameters.
+        n_genes: of the data.
+        kinds: of omics that the data have.
 
     Raises:
         SpaceError: it is not of the form, cannot be trained, or changes nothing.
@@ -62,6 +71,7 @@ def check_variant(variant: str, winner: Mapping[str, Any]) -> dict[str, Any]:
     changes = parse_variant(variant)
     try:
         same = configuration({**winner, **changes}) == configuration(winner)
+        input_shape({**winner, **changes}, n_genes, kinds)
     except TrialError as error:
         raise SpaceError(f"Expected a variant that can be trained. Received {variant!r}: {error}") from error
     if same:
@@ -107,7 +117,7 @@ def run_variant(
     """
     state, best, spec = finished_search(home, name)
     same_rows(state, rows, dataset)
-    changes = check_variant(variant, best.params)
+    changes = check_variant(variant, best.params, len(dataset.genes), rows.kinds)
     configurations = [{**vary(best.params, spec.seed, run), **changes} for run in range(runs)]
     facts = {"varies": {"search": name, "trial": best.number, "changes": changes}}
     found = run_configurations(

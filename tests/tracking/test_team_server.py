@@ -135,8 +135,8 @@ def test_a_minute_without_the_server_loses_and_doubles_nothing(
 
     assert longest < 3, "the search waited for MLflow"
     assert [record.getMessage().split(" ")[3] for record in caplog.records if "mirror" in record.name] == [
-        "does",  # not answer
-        "answers",  # again
+        "did",  # not take what was sent
+        "has",  # taken it now
     ]
     sent = mirrored(server.uri, server.database_uri, mirror, written)
     assert sent == reference(ledger.path, tmp_path / "alone", store, written)
