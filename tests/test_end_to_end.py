@@ -205,6 +205,23 @@ def test_promote_evaluate_predict(searched: MainPath, tmp_path: Path) -> None:
     assert {entry["name"] for entry in listed} == {"aio-nhg", "aio-nhg-ensemble"}
 
 
+def test_confirm_and_compare_with_a_variant(searched: MainPath) -> None:
+    place, home = searched, ("--home", searched.home)
+    words = ("confirm", "calm", "--against", "dropout=0.4", "--json", *home)
+    assert "Received 'layout=round'" in place.refuse("confirm", "calm", "--against", "layout=round", *home)
+    found = json.loads(place.run(*words))
+    (compared,) = found["compared"]
+    assert (compared["variant"], compared["runs"]) == ("dropout=0.4", 5)
+    assert compared["reference"] == found["lines"][1]["metrics"], "the same runs as the confirmation's"
+    difference = compared["differences"]["auc"]
+    assert difference["n"] == 5 * found["folds"]
+    assert difference["mean"] == pytest.approx(compared["metrics"]["auc"][0] - compared["reference"]["auc"][0])
+    assert difference["low"] < difference["mean"] < difference["high"]
+    events = len(place.events("calm"))
+    assert json.loads(place.run(*words)) == found, "nothing is trained again"
+    assert len(place.events("calm")) == events
+
+
 @needs_browser
 def test_report_in_a_browser(searched: MainPath, tmp_path: Path) -> None:
     """After the evaluation above, or without it: on a phone and on a desk, and nothing is asked of anybody."""
