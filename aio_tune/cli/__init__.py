@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from aio_tune.cli import confirming, data, demo, exporting, fetching, models, reporting, searching, surviving
+from aio_tune.cli import (
+    confirming,
+    data,
+    demo,
+    explaining,
+    exporting,
+    fetching,
+    models,
+    reporting,
+    searching,
+    surviving,
+)
 from aio_tune.errors import AioTuneError
 
 app = typer.Typer(
@@ -34,7 +45,11 @@ app.command("models")(models.models)
 app.command("promote")(models.promote)
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
+<<<<<<< HEAD
 app.command("report")(reporting.report)
+=======
+app.command("explain")(explaining.explain)
+>>>>>>> ef17624 (explain: which genes drive a call, and in how many folds (integrated gradients, Grad-CAM, occlusion))
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)
 

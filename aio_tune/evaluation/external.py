@@ -48,7 +48,7 @@ class NoCall:
 
 
 _NAMED = 3  # overlapping samples named in the message
-_ENOUGH_PATIENTS = 0.8  # share of the model's training patients below which a baseline would be of another training
+ENOUGH_PATIENTS = 0.8  # share of the model's training patients below which a baseline would be of another training
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ def evaluate(
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
-    _check_units(ensemble, dataset)
+    check_units(ensemble, dataset)
     # The whole cohort, labelled or not, is the target batch of a transductive harmoniser.
     whole = dataset.matrix([cohort])
     prediction = ensemble.predict(pd.DataFrame(whole, columns=list(dataset.columns), copy=False)).only(known)
@@ -235,7 +235,7 @@ def check_unseen(ensemble: Predictor, samples: "pd.DataFrame", cohort: str) -> N
     Raises:
         OverlapError: naming how many samples of how many, and the first few.
     """
-    seen_patient = _hashes(samples).isin(ensemble.training_patients)
+    seen_patient = patient_hashes(samples).isin(ensemble.training_patients)
     seen_profile = samples["profile_sha256"].isin(ensemble.training_profiles)
     overlap = samples["sample_id"][seen_patient | seen_profile].astype(str).tolist()
     if not overlap:
@@ -293,12 +293,12 @@ def _baselines(
     task = get_task(ensemble.task)
     others = [name for name in dataset.cohort_names if name != cohort]
     samples = dataset.samples(others)
-    hashes = _hashes(samples)
+    hashes = patient_hashes(samples)
     rows = hashes.isin(ensemble.training_patients).to_numpy(dtype=bool) & samples[task.name].notna().to_numpy()
     n_there, n_all = hashes[rows].nunique(), len(ensemble.training_patients)
     found = f"{n_there:,} of the model's {n_all:,} training patients"
-    if n_there == 0 or n_there < _ENOUGH_PATIENTS * n_all:
-        return {}, f"No baseline: the dataset has {found}, and at least {_ENOUGH_PATIENTS:.0%} are needed."
+    if n_there == 0 or n_there < ENOUGH_PATIENTS * n_all:
+        return {}, f"No baseline: the dataset has {found}, and at least {ENOUGH_PATIENTS:.0%} are needed."
     used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
     rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
     # The model's genes and kinds alone: what it cannot see, its baseline is not to see either.
@@ -315,8 +315,12 @@ def _baselines(
     return {one.name: one.predict(x[:, columns]) for one in fitted}, note
 
 
-def _check_units(ensemble: Predictor, dataset: AioDataset) -> None:
-    """A kind that the dataset lacks is masked; one in another unit would be taken for what it is not."""
+def check_units(ensemble: Predictor, dataset: AioDataset) -> None:
+    """A kind that the dataset lacks is masked; one in another unit would be taken for what it is not.
+
+    Raises:
+        EvaluationError: the dataset has a kind in another unit than the model's.
+    """
     for kind in dataset.manifest.kinds:
         unit = ensemble.omics.get(kind.name, kind.unit)
         if kind.unit != unit:
@@ -326,7 +330,7 @@ def _check_units(ensemble: Predictor, dataset: AioDataset) -> None:
             )
 
 
-def _hashes(samples: "pd.DataFrame") -> "pd.Series[str]":
+def patient_hashes(samples: "pd.DataFrame") -> "pd.Series[str]":
     """Hash of each sample's patient; ``hash_patients`` gives a set, which has no order, so one at a time."""
     return samples["patient_id"].astype(str).map(lambda patient: next(iter(hash_patients([patient]))))
 

@@ -36,13 +36,13 @@ def aio_figure(images: npt.NDArray[np.floating], titles: Sequence[str]) -> "Figu
     low, high = float(np.min(images)), float(np.max(images))
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
         axes = figure.add_subplot(rows, columns, i + 1)
-        axes.imshow(_plane(image), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.imshow(plane_of(image), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axes.set_axis_off()
         axes.set_title(title, fontsize=9)
     return figure
 
 
-def _plane(image: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
+def plane_of(image: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
     """One picture -> shape (height, width), NaN (drawn as nothing) where there is no pixel."""
     if image.ndim == 2:
         return _wrap(list(image[:, 0]))

@@ -117,6 +117,11 @@ class Ensemble:
         return self.spec.training_profiles
 
     @property
+    def members(self) -> "tuple[tuple[keras.Model, Preprocessor], ...]":
+        """Each fold's network and its preprocessing."""
+        return self._members
+
+    @property
     def harmonisers(self) -> tuple[str, ...]:
         """Name of each fold's harmoniser, a key of ``aio_tune.harmonise.HARMONISERS``."""
         return tuple(preprocessor.harmoniser.name for _, preprocessor in self._members)
@@ -186,6 +191,19 @@ class Ensemble:
                 number or contradicts its unit, or there are fewer samples than ``least_batch``.
         """
         self._check_batch(len(frame))
+        x, missing = self.arrange(frame)
+        folds = self.predict_matrix(x)
+        return Prediction(folds.mean(axis=0), folds, missing)
+
+    def arrange(self, frame: "pd.DataFrame") -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+        """Samples as the ensemble's own columns, for ``predict_matrix``, and the genes that they lack.
+
+        Args:
+            frame: as for ``predict``.
+
+        Raises:
+            RegistryError: as ``predict``, whatever the number of samples.
+        """
         columns = frame.columns.astype(str)
         known = {*self.genes, *kind_columns(self.spec.omics, self.genes)}
         twice = sorted(set(columns[columns.duplicated()]) & known)
@@ -212,8 +230,7 @@ class Ensemble:
                 "Leave out a gene that is not known.",
             )
         parts = [self._omics(frame, kind, position) for kind in self.spec.omics]
-        folds = self.predict_matrix(np.concatenate([x, *parts], axis=1) if parts else x)
-        return Prediction(folds.mean(axis=0), folds, missing)
+        return (np.concatenate([x, *parts], axis=1) if parts else x), missing
 
     def predict_matrix(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Each fold's probabilities.

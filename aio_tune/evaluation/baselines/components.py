@@ -76,6 +76,19 @@ class LogisticOnComponents(Baseline):
     def predict(self, x: Expression | Rows) -> Probabilities:
         return spread(self._regression.predict_proba(self._components.scores(x)), self.codes, self.n_classes)
 
+    def weights(self) -> npt.NDArray[np.float64]:
+        """What one standard deviation of each column adds to a class's linear term; of two classes to its log-odds.
+
+        Returns:
+            Shape (n_classes, n_columns), 0 for a class that training did not have.
+        """
+        coefficients = self._regression.coef_
+        if len(coefficients) == 1:
+            coefficients = np.concatenate([-coefficients, coefficients])
+        weights = np.zeros((self.n_classes, self._components.pipeline[-1].components_.shape[1]))
+        weights[self.codes] = coefficients @ self._components.pipeline[-1].components_ / self._components.unit
+        return weights
+
 
 @dataclass(frozen=True, eq=False)
 class LinearSvm(Baseline):
