@@ -13,7 +13,7 @@ import numpy.typing as npt
 from aio_tune.errors import EvaluationError
 from aio_tune.evaluation.attribution.backend import Floats, gradients
 from aio_tune.evaluation.attribution.base import Attribution, Sight
-from aio_tune.evaluation.attribution.scores import batches, before_softmax
+from aio_tune.evaluation.attribution.scores import Score, batches, before_softmax
 
 if TYPE_CHECKING:
     import keras
@@ -39,15 +39,19 @@ def grad_cam(sight: Sight, classes: Sequence[int]) -> Attribution:
     for rows in batches(sight.pictures):
         pictures = sight.pictures[rows]
         features = np.asarray(keras.ops.convert_to_numpy(lower(pictures, training=False)), np.float32)
-
-        def score(tensor: Any, pictures: Floats = pictures) -> Any:
-            return finish(upper([tensor, pictures], training=False))
-
-        _, found = gradients(score, features, classes)
+        _, found = gradients(_of_maps(upper, finish, pictures), features, classes)
         weights = found.mean(axis=tuple(range(2, found.ndim - 1)), keepdims=True)
         maps_of_classes = np.maximum((weights * features).sum(axis=-1), 0)
         pixels[:, rows] = enlarge(maps_of_classes, shape[1:-1])[..., None]
     return Attribution(pixels)
+
+
+def _of_maps(upper: "keras.Model", finish: Score, pictures: Floats) -> Score:
+    """The log-odds as a function of the maps: another branch goes on seeing the pictures."""
+    import keras
+
+    tensor = keras.ops.convert_to_tensor(pictures)
+    return lambda maps: finish(upper([maps, tensor], training=False))
 
 
 def enlarge(maps: npt.NDArray[np.floating], sides: tuple[int, ...]) -> npt.NDArray[np.floating]:

@@ -83,4 +83,4 @@ def _mean_gradients(score: Score, start: Floats, path: Floats, classes: Sequence
         _, found = gradients(score, start[sample] + share * path[sample], classes)
         begins = np.flatnonzero(np.diff(sample, prepend=-1))
         total[:, sample[begins]] += np.add.reduceat(found, begins, axis=1)
-    return total / np.float32(steps)
+    return np.asarray(total / steps, np.float32)

@@ -14,15 +14,16 @@ from aio_tune.evaluation.attribution.base import Attribution, Sight
 from aio_tune.evaluation.attribution.pixels import value_channels
 from aio_tune.evaluation.attribution.scores import score_of, values_of
 
-MOST_BLOCKS = 256
-"""Blocks of one kind, so that the cost is at most this many pictures per sample, whatever their size."""
+MOST_PIXELS = 1 << 22
+"""Pixels that go through the network for a sample and kind, so that the cost is bounded whatever the picture's size:
+256 blocks of a picture of 128 x 128, each gene by itself in one of 32 x 32."""
 
 
-def occlusion(sight: Sight, classes: Sequence[int], *, most_blocks: int = MOST_BLOCKS) -> Attribution:
+def occlusion(sight: Sight, classes: Sequence[int], *, most_blocks: int | None = None) -> Attribution:
     """What the log-odds lose when a block is set to the baseline, divided equally among its genes.
 
-    Blocks are squares of pixels (stretches in 1-D) with all channels of one kind, the smallest that make at most
-    ``most_blocks``: with as many blocks as pixels in a picture of one channel, each gene is by itself.
+    Blocks are squares of pixels (stretches in 1-D) and as many channels of one kind, the smallest that make at most
+    ``most_blocks`` (by default as many as ``MOST_PIXELS`` allows). With as many blocks as genes, each is by itself.
     See ``base.Attribute``.
     """
     score = score_of(sight.model)
@@ -30,12 +31,13 @@ def occlusion(sight: Sight, classes: Sequence[int], *, most_blocks: int = MOST_B
     whole = values_of(score, sight.pictures)[:, chosen]
     pixels = np.zeros((len(chosen), *sight.pictures.shape), np.float32)
     genes = sight.preprocessor.layout.mask
-    for area in areas(genes.shape[:-1], most_blocks):
+    for area in areas(genes.shape, most_blocks or max(1, MOST_PIXELS // sight.pictures[0].size)):
         n_genes = int(genes[area].sum())
         if not n_genes:
             continue
         for channels in value_channels(sight.preprocessor):
-            block = (slice(None), *area, channels)
+            within = slice(channels.start + area[-1].start, min(channels.start + area[-1].stop, channels.stop))
+            block = (slice(None), *area[:-1], within)
             occluded = sight.pictures.copy()
             occluded[block] = sight.baseline[block]
             loss = (whole - values_of(score, occluded)[:, chosen]) / n_genes
