@@ -45,11 +45,8 @@ app.command("models")(models.models)
 app.command("promote")(models.promote)
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
-<<<<<<< HEAD
 app.command("report")(reporting.report)
-=======
 app.command("explain")(explaining.explain)
->>>>>>> ef17624 (explain: which genes drive a call, and in how many folds (integrated gradients, Grad-CAM, occlusion))
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)
 
