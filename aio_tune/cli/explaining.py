@@ -13,7 +13,6 @@ from aio_tune.cli.console import (
     JsonOption,
     TrackingOption,
     home_of,
-    number,
     say,
     say_json,
     say_table,
@@ -21,6 +20,7 @@ from aio_tune.cli.console import (
 )
 from aio_tune.cli.prepare_view import PrepareView
 from aio_tune.errors import EvaluationError
+from aio_tune.numbers import number
 
 if TYPE_CHECKING:
     from aio_tune.evaluation.attribution.explain import Explanation

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aio_tune.tracking import StoredEvaluation
 
 TOP_GENES = 20
+_GENE_COLUMNS = ("symbol", "chromosome", "attribution", "mean_rank", "rank_sd", "folds_in_top_50", "linear_rank")
 # Beginning of the names of metrics -> whose they are.
 _WHOSE = {
     "": "ensemble",
@@ -145,10 +146,16 @@ def _survival_figure(one: "Separation", patients: str) -> Figure:
 
 def genes(table: "pd.DataFrame") -> Section:
     """The first of a table of genes by attribution."""
-    top = table.head(TOP_GENES)
+    shown = [name for name in table if name in _GENE_COLUMNS or name.startswith("direction_")]
+    top = table[shown].head(TOP_GENES)
     rows = [[_cell(value) for value in row] for row in top.itertuples(index=False)]
     caption = f"The {len(top)} genes that drive the calls most"
-    return Section("Genes", tables=[Table(caption, [str(name) for name in top.columns], rows, data=table)])
+    note = (
+        "Attribution: mean absolute change of the log-odds against the mean training profile. direction: above 0 a high "
+        "value speaks for the class. A gene that few folds rank high is not to be relied on; of genes that rise and fall "
+        "together a network may take any."
+    )
+    return Section("Genes", tables=[Table(caption, [str(name) for name in top.columns], rows, note, table)])
 
 
 def _cell(value: object) -> str:
