@@ -151,9 +151,9 @@ def genes(table: "pd.DataFrame") -> Section:
     rows = [[_cell(value) for value in row] for row in top.itertuples(index=False)]
     caption = f"The {len(top)} genes that drive the calls most"
     note = (
-        "Attribution: mean absolute change of the log-odds against the mean training profile. direction: above 0 a high "
-        "value speaks for the class. A gene that few folds rank high is not to be relied on; of genes that rise and fall "
-        "together a network may take any."
+        "Attribution: mean absolute change of the log-odds against the mean training profile. direction: above 0 a "
+        "high value speaks for the class. A gene that few folds rank high is not to be relied on; of genes that rise "
+        "and fall together a network may take any."
     )
     return Section("Genes", tables=[Table(caption, [str(name) for name in top.columns], rows, note, table)])
 
