@@ -146,7 +146,7 @@ def _survival_figure(one: "Separation", patients: str) -> Figure:
 
 def genes(table: "pd.DataFrame") -> Section:
     """The first of a table of genes by attribution."""
-    shown = [name for name in table if name in _GENE_COLUMNS or name.startswith("direction_")]
+    shown = [name for name in map(str, table) if name in _GENE_COLUMNS or name.startswith("direction_")]
     top = table[shown].head(TOP_GENES)
     rows = [[_cell(value) for value in row] for row in top.itertuples(index=False)]
     caption = f"The {len(top)} genes that drive the calls most"
