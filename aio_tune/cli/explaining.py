@@ -104,6 +104,7 @@ def _draw(explanation: "Explanation", models: str, path: Path) -> None:
     title = f"{models}, {explanation.method} over {explanation.n_samples} samples of {', '.join(explanation.cohorts)}"
     figure = attribution_figure(
         drawing.mean, drawing.attributions, f"{title}\nlayout {drawing.layout}, that of the first fold",
+        "mean |attribution|, log-odds; red: high values speak for it" if drawing.signed else "mean Grad-CAM",
         drawing.chromosome, drawing.chromosomes,
     )  # fmt: skip
     save_png(figure, path)
@@ -145,8 +146,9 @@ def _print(explanation: "Explanation", facts: dict[str, Any]) -> None:
     ]  # fmt: skip
     what = f"{explanation.task}, {explanation.method} over {explanation.n_samples} samples"
     say_table(f"genes by mean rank over {networks} networks: {what} of {', '.join(explanation.cohorts)}", columns, rows)
-    say("+ a high value speaks for the class, - against it. Attributions are log-odds; of genes that rise and fall")
-    say("together a network may take any: go by the genes that many networks rank high.")
+    if any(_direction(row, name) for row in facts["top"] for name in classes):
+        say("+ a high value speaks for the class, - against it. Attributions are log-odds, against the mean profile.")
+    say("Of genes that rise and fall together a network may take any: go by those that many networks rank high.")
     if explanation.missing_genes:
         say(f"{len(explanation.missing_genes)} genes of the model are missing; its training means stand in for them.")
     if facts["completeness_error"]:
@@ -162,8 +164,9 @@ def _print(explanation: "Explanation", facts: dict[str, Any]) -> None:
 
 
 def _direction(row: dict[str, Any], name: str) -> str:
-    direction = float(row[f"direction_{name}"])
-    return "+" if direction > 0 else "-" if direction < 0 else "0"
+    """``+``, ``-``, or nothing where the method has no signs."""
+    direction = row[f"direction_{name}"]
+    return "" if direction is None else "+" if direction > 0 else "-" if direction < 0 else "0"
 
 
 def _rank(rank: float | None) -> str:

@@ -20,6 +20,7 @@ def attribution_figure(
     mean: Picture,
     attributions: Mapping[str, Picture],
     title: str,
+    scale: str,
     chromosome: npt.NDArray[np.integer] | None = None,
     chromosomes: Sequence[str] = (),
 ) -> "Figure":
@@ -30,8 +31,9 @@ def attribution_figure(
 
     Args:
         mean: shape (height, width, channels) or (length, 1).
-        attributions: title -> the same shape, in log-odds.
+        attributions: title -> the same shape.
         title: of the whole.
+        scale: what the colours mean.
         chromosome: index into ``chromosomes`` of each pixel, -1 at padding, the same shape; chromosomes are then
             bounded by lines and named at the left, where those of the upper tiles begin to the height of their middle.
         chromosomes: names.
@@ -57,9 +59,7 @@ def attribution_figure(
         axes.set(xticks=[], yticks=[])
         if chromosome is not None:
             _mark_chromosomes(axes, plane_of(chromosome.astype(float)), chromosome, chromosomes)
-    figure.colorbar(
-        panels[0].images[-1], ax=panels, shrink=0.7, label="mean |attribution|, log-odds; red: high values speak for it"
-    )
+    figure.colorbar(panels[0].images[-1], ax=panels, shrink=0.7, label=scale)
     return figure
 
 

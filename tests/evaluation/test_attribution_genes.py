@@ -12,6 +12,7 @@ from aio_tune.evaluation import LogisticOnComponents
 from aio_tune.evaluation.attribution.explain import correlation, explain
 from aio_tune.evaluation.attribution.signal import precisions, read_signal
 from aio_tune.evaluation.attribution.stability import agree, precision_at
+from aio_tune.models import build
 from aio_tune.models.ensemble_files import hash_patients
 from aio_tune.preprocess import Preprocessor
 from aio_tune.tasks import TASKS
@@ -213,6 +214,30 @@ def test_pictures_mark_chromosomes_only_in_their_order(dataset, training):
     drawn = square.attributions["positive"].ravel()
     assert set(np.flatnonzero(np.abs(drawn) > 1e-6)) == {3, 8, 20}
     assert drawn[3] > 0 > drawn[8]
+
+
+def test_grad_cam_says_where_and_not_what_for(dataset, training):
+    fitted = Preprocessor.fit("zscore", "square", training, seed=0)
+    network = build({"filters": 2, "depth": 1, "embedding_width": 4, "fc_widths": (4,)}, fitted.shape, 2, seed=1)
+    ensemble = ensemble_of([(network, fitted)], MODEL_GENES, training.mean(axis=0))
+    found = explain({"m": ensemble}, dataset, ["C"], method="grad-cam")
+    assert found.completeness is None and not found.drawing.signed
+    assert found.table["direction_positive"].isna().all()
+    assert (found.drawing.attributions["positive"] >= 0).all() and found.drawing.attributions["positive"].any()
+
+
+def test_genes_of_further_kinds_have_rows_of_their_own(dataset, training):
+    random = np.random.default_rng(0)
+    both = np.concatenate([training, random.uniform(0, 1, training.shape).astype(np.float32)], axis=1)
+    fitted = Preprocessor.fit("zscore", "square", both, seed=0, kinds=("expression", "methylation"))
+    members = [(reading(fitted, {3: 1.0}), fitted)]
+    ensemble = ensemble_of(members, MODEL_GENES, training.mean(axis=0), omics={"methylation": "beta"})
+    found = explain({"m": ensemble}, dataset, ["C"])
+    table = found.table.set_index("symbol")
+    assert set(table.index) == {*MODEL_GENES, *(f"methylation:{gene}" for gene in MODEL_GENES)}
+    assert found.table["symbol"][0] == "GENE3"
+    assert table.loc["methylation:GENE7", ["chromosome", "tss"]].tolist() == ["1", 7]
+    assert not table["attribution"].drop("GENE3").any()
 
 
 def test_signal_genes_among_the_top(tmp_path):

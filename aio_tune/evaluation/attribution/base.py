@@ -39,10 +39,13 @@ class Attribution:
         pixels: shape (len(classes), n, *shape), in units of log-odds (Grad-CAM: of no unit, 0 or more).
         completeness: of integrated gradients, ``|sum of pixels - (f(x) - f(baseline))| / |f(x) - f(baseline)|``, shape
             (len(classes), n), 0 is exact; None for methods that promise no sum.
+        signed: whether a pixel may also speak against a class. Where not, the method says where a network looks, and
+            not what for.
     """
 
     pixels: Floats
     completeness: npt.NDArray[np.float64] | None = None
+    signed: bool = True
 
 
 Attribute = Callable[[Sight, Sequence[int]], Attribution]

@@ -21,6 +21,7 @@ class Drawing:
         chromosome: of each pixel, an index of ``chromosomes``, -1 at padding; None unless genes are in the order of the
             chromosomes.
         chromosomes: names.
+        signed: whether values below 0 speak against what they are of.
     """
 
     layout: str
@@ -28,6 +29,7 @@ class Drawing:
     attributions: dict[str, npt.NDArray[np.floating]]
     chromosome: npt.NDArray[np.int64] | None
     chromosomes: tuple[str, ...]
+    signed: bool
 
 
 def draw(
@@ -35,6 +37,7 @@ def draw(
     mean: npt.NDArray[np.floating],
     attributions: Mapping[str, npt.NDArray[np.floating]],
     chromosomes: Sequence[str],
+    signed: bool = True,
 ) -> Drawing:
     """Put values by column back onto the pixels of expression.
 
@@ -43,6 +46,7 @@ def draw(
         mean: mean picture, shape ``preprocessor.shape``.
         attributions: title -> shape (n_kinds * n_genes,).
         chromosomes: of each gene, in the order of the columns.
+        signed: see ``Drawing``.
     """
     layout = preprocessor.layout
     n = layout.n_genes
@@ -58,4 +62,5 @@ def draw(
         attributions={title: layout.to_image(values[None, :n])[0] for title, values in attributions.items()},
         chromosome=layout.to_image(codes, fill=-1)[0].astype(np.int64) if in_order else None,
         chromosomes=names,
+        signed=signed,
     )

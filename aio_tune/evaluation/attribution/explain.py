@@ -35,14 +35,16 @@ class NetworkGenes:
         signed: mean attribution. Against the mean profile it is near 0 in a cohort like that of training, where half of
             the samples are above a gene's mean and half below.
         direction: correlation of a column's pixel with its attribution, -1..1: above 0, a higher value speaks for the
-            class; 0 where either is constant.
+            class; 0 where either is constant, NaN of a method without signs.
         completeness: shape (n_classes_explained, n_samples), or None; see ``base.Attribution``.
+        mean_picture: of the samples, shape of one picture.
     """
 
     absolute: Floats
     signed: Floats
     direction: Floats
     completeness: npt.NDArray[np.float64] | None
+    mean_picture: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,8 @@ def explain(
     values), empty where ``linear_note`` says why.
 
     Args:
-        ensembles: name -> model, of one task, looking at the same columns.
+        ensembles: name -> model, of one task, looking at the same columns. The linear model is fitted on the training
+            patients of the first.
         dataset: holds the samples.
         cohorts: names; none is the dataset's first. They may have been in training: nothing is measured here.
         samples: most samples, drawn at random; at least 1.
@@ -119,25 +122,16 @@ def explain(
     classes = [1] if len(first.classes) == 2 else list(range(len(first.classes)))
     total = sum(len(ensemble.members) for ensemble in ensembles.values())
     found: dict[str, NetworkGenes] = {}
-    sights = _sights(ensembles, whole, rows)
-    mean_picture = None
-    for name, sight in sights:
+    for name, sight in _sights(ensembles, whole, rows):
         found[name] = network_genes(sight, METHODS[method], classes)
-        mean_picture = sight.pictures.mean(axis=0) if mean_picture is None else mean_picture
         watch(len(found), total)
     linear = linear_weights(first, dataset, seed)
     named = [first.classes[c] for c in classes]
     weights = None if linear.weights is None else linear.weights[classes]
     values = _values(found, named, weights)
-    _, preprocessor = first.members[0]
-    drawing = draw(
-        preprocessor,
-        mean_picture if mean_picture is not None else np.zeros(preprocessor.shape),
-        {name: values[f"attribution_{name}"] * np.sign(values[f"direction_{name}"]) for name in named},
-        _places(first, dataset)[0],
-    )
     errors = [genes.completeness.ravel() for genes in found.values() if genes.completeness is not None]
     table = _table(first, dataset, values)
+    chromosomes, _ = _places(first, dataset)
     _, missing = first.arrange(whole[0].iloc[:0])
     return Explanation(
         task=first.task,
@@ -152,7 +146,7 @@ def explain(
         completeness=np.concatenate(errors) if errors else None,
         linear_note=linear.note,
         missing_genes=missing,
-        drawing=drawing,
+        drawing=_drawing(first, next(iter(found.values())).mean_picture, values, named, chromosomes),
     )
 
 
@@ -170,8 +164,11 @@ def network_genes(sight: Sight, attribute: Any, classes: Sequence[int]) -> Netwo
     return NetworkGenes(
         absolute=np.stack([np.abs(one).mean(axis=0) for one in by_class]),
         signed=np.stack([one.mean(axis=0) for one in by_class]),
-        direction=np.stack([correlation(seen, one) for one in by_class]),
+        direction=np.stack(
+            [correlation(seen, one) if attribution.signed else np.full(one.shape[1], np.nan) for one in by_class]
+        ),
         completeness=attribution.completeness,
+        mean_picture=sight.pictures.mean(axis=0),
     )
 
 
@@ -258,6 +255,18 @@ def _values(found: Mapping[str, NetworkGenes], classes: Sequence[str], weights: 
         values[f"linear_weight_{name}"] = np.nan if weights is None else weights[i]
     values["linear_rank"] = np.nan if weights is None else descending_ranks(np.abs(weights).mean(axis=0))
     return values
+
+
+def _drawing(
+    ensemble: "Ensemble", mean: Floats, values: Mapping[str, Any], classes: Sequence[str], chromosomes: Sequence[str]
+) -> Drawing:
+    """Mean absolute attributions over all networks, with the sign of their direction, in the first one's layout."""
+    directions = {name: values[f"direction_{name}"] for name in classes}
+    signed = not any(np.isnan(direction).any() for direction in directions.values())
+    signs = {name: np.sign(direction) if signed else 1.0 for name, direction in directions.items()}
+    attributions = {name: values[f"attribution_{name}"] * signs[name] for name in classes}
+    _, preprocessor = ensemble.members[0]
+    return draw(preprocessor, mean, attributions, chromosomes, signed)
 
 
 def _places(ensemble: "Ensemble", dataset: AioDataset) -> tuple[list[str], list[int | None]]:

@@ -43,7 +43,7 @@ def grad_cam(sight: Sight, classes: Sequence[int]) -> Attribution:
         weights = found.mean(axis=tuple(range(2, found.ndim - 1)), keepdims=True)
         maps_of_classes = np.maximum((weights * features).sum(axis=-1), 0)
         pixels[:, rows] = enlarge(maps_of_classes, shape[1:-1])[..., None]
-    return Attribution(pixels)
+    return Attribution(pixels, signed=False)
 
 
 def _of_maps(upper: "keras.Model", finish: Score, pictures: Floats) -> Score:
