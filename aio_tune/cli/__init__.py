@@ -16,6 +16,7 @@ from aio_tune.cli import (
     fetching,
     models,
     reporting,
+    reproducing,
     searching,
     surviving,
 )
@@ -47,6 +48,7 @@ app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
 app.command("report")(reporting.report)
 app.command("explain")(explaining.explain)
+app.command("reproduce")(reproducing.reproduce)
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)
 

@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
@@ -63,29 +65,15 @@ class GSE163882(CohortFormat):
     def read(self, folder: Path) -> list[Cohort]:
         expression_file = find_one(folder, EXPRESSION, "table of TPM of GSE163882")
         matrix = read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE163882"))
-        samples, specimens = _split_titles(matrix)
-        records = [sample.characteristics for sample in matrix.samples]
-
+        samples, _ = _split_titles(matrix)
         known = set(samples)
         table = read_text_table(expression_file, lambda name: name in known or _SAMPLE.fullmatch(name) is not None)
         _, notes = match_profiles(table.columns, samples, f"{expression_file.name} and {matrix.name}")
         check_unit(table.values, UNIT, expression_file.name)
 
-        labels: dict[str, list[str | None]] = {}
-        for label in _LABELS:
-            labels[label.task], more = read_labels(label, samples, records, matrix.name)
-            notes += more
-        patients = group_patients(samples, specimens)
-        repeated = len(patients) - len(set(patients))
-        if repeated:
-            notes.append(f"{plural(repeated, 'sample')} grouped with another by specimen number: likely one patient.")
+        subjects, label_notes = _subjects(matrix)
+        notes += label_notes
         symbols, symbol_notes = _symbols(table, expression_file.name)
-        subjects = clinical_table(
-            samples=samples,
-            patients=[f"{SERIES}:{patient}" for patient in patients],
-            labels=labels,
-            platforms=[PLATFORM] * len(samples),
-        )
         cohort = build_cohort(
             name=SERIES,
             table=table,
@@ -97,6 +85,37 @@ class GSE163882(CohortFormat):
             symbols=symbols,
         )
         return [cohort]
+
+
+def read_subjects(folder: Path) -> pd.DataFrame:
+    """The subjects by the series matrix alone, as ``Cohort.subjects``.
+
+    Raises:
+        CohortError: there is no series matrix, or what it says cannot be read.
+    """
+    return _subjects(read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE163882")))[0]
+
+
+def _subjects(matrix: SeriesMatrix) -> tuple[pd.DataFrame, list[str]]:
+    """One row per sample, and notes."""
+    samples, specimens = _split_titles(matrix)
+    records = [sample.characteristics for sample in matrix.samples]
+    labels: dict[str, list[str | None]] = {}
+    notes: list[str] = []
+    for label in _LABELS:
+        labels[label.task], more = read_labels(label, samples, records, matrix.name)
+        notes += more
+    patients = group_patients(samples, specimens)
+    repeated = len(patients) - len(set(patients))
+    if repeated:
+        notes.append(f"{plural(repeated, 'sample')} grouped with another by specimen number: likely one patient.")
+    subjects = clinical_table(
+        samples=samples,
+        patients=[f"{SERIES}:{patient}" for patient in patients],
+        labels=labels,
+        platforms=[PLATFORM] * len(samples),
+    )
+    return subjects, notes
 
 
 def _split_titles(matrix: SeriesMatrix) -> tuple[list[str], list[str]]:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
@@ -21,7 +23,7 @@ from aio_tune.cohorts.clinical import (
     match_profiles,
     read_labels,
 )
-from aio_tune.cohorts.geo import read_series_matrix
+from aio_tune.cohorts.geo import SeriesMatrix, read_series_matrix
 from aio_tune.cohorts.text_table import read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -52,25 +54,12 @@ class GSE81538(CohortFormat):
     def read(self, folder: Path) -> list[Cohort]:
         expression_file = find_one(folder, EXPRESSION, "expression table of GSE81538")
         matrix = read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE81538"))
-        titles = [sample.title for sample in matrix.samples]
-        records = [sample.characteristics for sample in matrix.samples]
-
         table = read_text_table(expression_file)
+        titles = [sample.title for sample in matrix.samples]
         _, notes = match_profiles(table.columns, titles, f"{expression_file.name} and {matrix.name}")
         check_unit(table.values, UNIT, expression_file.name)
-
-        ki67, ki67_notes = _read_ki67(titles, records, matrix.name)
-        nhg, nhg_notes = read_labels(_NHG, titles, records, matrix.name)
-        notes += ki67_notes + nhg_notes
-        undocumented = [key for key in _UNDOCUMENTED if any(key in record for record in records)]
-        if undocumented:
-            notes.append(f"{', '.join(undocumented)}: scale not documented, ER, PgR and HER2 left missing.")
-        subjects = clinical_table(
-            samples=titles,
-            patients=[f"{SERIES}:{title}" for title in titles],
-            labels={"ki67": ki67, "nhg": nhg},
-            platforms=[INSTRUMENT] * len(titles),
-        )
+        subjects, label_notes = _subjects(matrix)
+        notes += label_notes
         cohort = build_cohort(
             name=SERIES,
             table=table,
@@ -81,6 +70,34 @@ class GSE81538(CohortFormat):
             folder=folder,
         )
         return [cohort]
+
+
+def read_subjects(folder: Path) -> pd.DataFrame:
+    """The subjects by the series matrix alone, as ``Cohort.subjects``.
+
+    Raises:
+        CohortError: there is no series matrix, or what it says cannot be read.
+    """
+    return _subjects(read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE81538")))[0]
+
+
+def _subjects(matrix: SeriesMatrix) -> tuple[pd.DataFrame, list[str]]:
+    """One row per subject, and notes."""
+    titles = [sample.title for sample in matrix.samples]
+    records = [sample.characteristics for sample in matrix.samples]
+    ki67, ki67_notes = _read_ki67(titles, records, matrix.name)
+    nhg, nhg_notes = read_labels(_NHG, titles, records, matrix.name)
+    notes = ki67_notes + nhg_notes
+    undocumented = [key for key in _UNDOCUMENTED if any(key in record for record in records)]
+    if undocumented:
+        notes.append(f"{', '.join(undocumented)}: scale not documented, ER, PgR and HER2 left missing.")
+    subjects = clinical_table(
+        samples=titles,
+        patients=[f"{SERIES}:{title}" for title in titles],
+        labels={"ki67": ki67, "nhg": nhg},
+        platforms=[INSTRUMENT] * len(titles),
+    )
+    return subjects, notes
 
 
 def _read_ki67(
