@@ -5,8 +5,6 @@
 ``call`` is a class name, or empty where there is no call; further columns may follow.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.errors import EvaluationError
+from aio_tune.files import written_whole
 from aio_tune.metrics import call_classes
 
 if TYPE_CHECKING:
@@ -81,20 +80,8 @@ def write_calls(calls: "pd.DataFrame", path: Path) -> None:
     Raises:
         EvaluationError: the file cannot be written.
     """
-    unfinished: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
-        ) as file:
-            unfinished = Path(file.name)
+        with written_whole(path) as file:
             calls.to_csv(file, index=False, float_format="%.6f", lineterminator="\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o644)  # temporary files are private
-        unfinished.replace(path)
-        unfinished = None
     except OSError as error:
         raise EvaluationError(f"Expected to write the calls to {path}. Received: {error}.") from error
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)

@@ -1,15 +1,44 @@
 """What several rooms do with files. It imports the standard library alone: it travels with models."""
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[str]]:
+    """A text file (UTF-8, line ends as given) that has its name once all is written and on the disk, or never.
+
+    A file that is there is replaced and hands on its permissions.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    unfinished: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
+        ) as file:
+            unfinished = Path(file.name)
+            yield file.file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o644)  # temporary files are private
+        unfinished.replace(path)
+        unfinished = None
+    finally:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.floating]
 
+IN_TABLES = ("accuracy", "auc", "precision", "recall", "f1")
+"""Metrics of every task, in the order in which tables show them."""
 _BASE = ("accuracy", "precision", "recall", "f1", "auc")
 _PER_CLASS = ("auc", "precision", "recall", "f1")
 _SUM_TOLERANCE = 1e-3  # float32 softmax over a few classes is far closer to 1; logits are far further

@@ -2,6 +2,8 @@
 
 import math
 
+DAYS_PER_YEAR = 365.25
+
 
 def number(value: float | None) -> str:
     """Three decimals, a dash where there is no number."""
@@ -28,7 +30,7 @@ def p_value(p: float) -> str:
 
 def years(days: float) -> str:
     """A median survival, in years; infinite where half did not die."""
-    return f"{days / 365.25:.1f} years" if math.isfinite(days) else "not reached"
+    return f"{days / DAYS_PER_YEAR:.1f} years" if math.isfinite(days) else "not reached"
 
 
 def duration(seconds: float) -> str:

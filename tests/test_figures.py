@@ -10,7 +10,6 @@ from matplotlib.image import imread
 
 from aio_tune.figures import (
     Layer,
-    Steps,
     aio_figure,
     calibration_figure,
     confusion_figure,
@@ -23,6 +22,7 @@ from aio_tune.figures import (
     save_png,
     survival_figure,
 )
+from aio_tune.kaplan_meier import KaplanMeier
 
 
 def test_roc_figure_has_one_line_per_curve(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_neither_pyplot_nor_early_matplotlib() -> None:
 def test_survival_figure_says_who_is_at_risk(tmp_path: Path) -> None:
     year = 365.25
     days, survival = np.array([0, 1.0, 2.5]) * year, np.array([1, 0.5, 0.5])
-    steps = Steps(days, survival, survival - 0.1, survival, np.array([4, 4, 2]), np.array([2.5 * year]))
+    steps = KaplanMeier(days, survival, survival - 0.1, survival, np.array([4, 4, 2]), np.array([2.5 * year]))
     figure = survival_figure({"G1": steps, "G3": steps}, "NHG", "p = 0.02")
     above, below = figure.axes
     assert above.get_title() == "NHG"

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
 
-METRICS = ("accuracy", "auc", "precision", "recall", "f1")
-
 
 def confirm(
     name: Annotated[str, typer.Argument(help="A search's name; it has ended.")],
@@ -144,7 +142,9 @@ def compare(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str,
 
 def print_report(name: str, report: Mapping[str, Any]) -> None:
     """The table of ``compare``, and which number is which."""
-    metrics = [metric for metric in METRICS if metric in report["lines"][0]["metrics"]]
+    from aio_tune.metrics import IN_TABLES
+
+    metrics = [metric for metric in IN_TABLES if metric in report["lines"][0]["metrics"]]
     counts = ", ".join(f"{label} {count}" for label, count in report["class_counts"].items())
     table = [[line["who"], f"{line['n']} {line['over']}", *[mean_sd(line["metrics"][m]) for m in metrics]]
              for line in report["lines"]]  # fmt: skip
@@ -165,8 +165,10 @@ def print_report(name: str, report: Mapping[str, Any]) -> None:
 
 def _print_variant(compared: Mapping[str, Any]) -> None:
     """A variant beside the winner, and what the difference allows to say."""
+    from aio_tune.metrics import IN_TABLES
+
     differences = compared["differences"]
-    metrics = [metric for metric in METRICS if metric in differences]
+    metrics = [metric for metric in IN_TABLES if metric in differences]
     shown = [differences[m] for m in metrics]
     say_table(
         f"{compared['variant']} against the winner, the same {compared['runs']} splits, mean ± sd over runs",

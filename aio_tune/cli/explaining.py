@@ -20,6 +20,7 @@ from aio_tune.cli.console import (
 )
 from aio_tune.cli.prepare_view import PrepareView
 from aio_tune.errors import EvaluationError
+from aio_tune.files import written_whole
 from aio_tune.numbers import number
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def explain(
             ensembles, dataset, cohort or (), samples=samples, seed=seed, method=method,
             watch=lambda done, of: view("networks", done, of),
         )  # fmt: skip
-    explanation.table.to_csv(out, index=False, float_format="%.6g", lineterminator="\n")
+    with written_whole(out) as file:
+        explanation.table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
     _draw(explanation, " and ".join(ensembles), picture)
     found = None if programmes is None else precisions(explanation.table, programmes)
     facts = _facts(explanation, list(ensembles), found) | {"written": [str(out), str(picture)]}
@@ -82,8 +84,8 @@ def explain(
         say_json(facts)
         return
     _print(explanation, facts)
-    for file in (out, picture):
-        say(f"written: {file}")
+    for path in (out, picture):
+        say(f"written: {path}")
 
 
 def _picture_beside(out: Path) -> Path:

@@ -183,7 +183,9 @@ def _figures(name: str, evaluation: "Evaluation") -> "dict[str, Figure]":
 
 def print_evaluation(model: str, evaluation: "Evaluation") -> None:
     """Fold-wise and ensemble figures beside the majority class and the baseline."""
-    metrics = [m for m in ("accuracy", "auc", "precision", "recall", "f1") if m in evaluation.ensemble]
+    from aio_tune.metrics import IN_TABLES
+
+    metrics = [m for m in IN_TABLES if m in evaluation.ensemble]
     counts = ", ".join(f"{name} {count}" for name, count in evaluation.class_counts.items())
     simulated = " (simulated)" if evaluation.simulated else ""
 

@@ -191,9 +191,9 @@ def compare_with_baselines(state: "SearchState", rows: "TrainingRows", path: Pat
 
 def print_comparison(comparison: dict[str, Any]) -> None:
     """The table of ``compare_with_baselines``: mean ± sd over the folds."""
-    metrics = [
-        m for m in ("accuracy", "auc", "precision", "recall", "f1") if m in next(iter(comparison["rows"].values()))
-    ]
+    from aio_tune.metrics import IN_TABLES
+
+    metrics = [m for m in IN_TABLES if m in next(iter(comparison["rows"].values()))]
     counts = ", ".join(f"{name} {count}" for name, count in comparison["class_counts"].items())
     say_table(
         f"{comparison['task']}: {comparison['folds']}-fold cross-validation, same folds for all, mean ± sd ({counts})",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from aio_tune.evaluation.follow_up import Clinical
-    from aio_tune.evaluation.survival import Group, Separation
+    from aio_tune.evaluation.survival import Separation
 
 OWN, SAME = "each on its own patients", "on the same patients"
 
@@ -24,7 +24,7 @@ def survival(
     out: Annotated[Path, typer.Option(help="Folder for the figures and tables.")],
     clinical: Annotated[
         list[Path],
-        typer.Option(help="Series matrix, table (CSV, TSV, Parquet) or AIO dataset with days and event; repeatable."),
+        typer.Option(help="Series matrix or table (CSV, TSV, Parquet) with days and event; repeatable."),
     ],
     calls: Annotated[list[Path] | None, typer.Argument(metavar="CALLS.csv...", help="Tables of calls.")] = None,
     by: Annotated[
@@ -94,9 +94,8 @@ def _callers(
 def _print(patients: str, separations: "list[Separation]") -> None:
     rows = []
     for one in separations:
-        ratios = {ratio.group: ratio for ratio in one.hazard_ratios}
         for i, group in enumerate(one.groups):
-            ratio = ratios.get(group.name)
+            ratio = one.ratio_of(group.name)
             shown = interval((ratio.value, ratio.low, ratio.high)) if ratio else "1" if i == 0 else "-"
             first = (p_value(one.p), number(one.concordance)) if i == 0 else ("", "")
             rows.append(
@@ -124,7 +123,7 @@ def _write(found: "dict[str, list[Separation]]", out: Path) -> list[Path]:
         for one in separations:
             name = re.sub(r"\W+", "_", one.title) + ("_same_patients" if patients == SAME else "")
             note = f"log-rank p = {p_value(one.p)}\n{one.events} deaths in {one.n:,} patients"
-            figure = survival_figure({group.name: _steps(group) for group in one.groups}, one.title, note)
+            figure = survival_figure({group.name: group.curve for group in one.groups}, one.title, note)
             written.append(out / f"{name}.png")
             save_png(figure, written[-1])
             key = {"calls": one.title, "patients": patients}
@@ -135,7 +134,7 @@ def _write(found: "dict[str, list[Separation]]", out: Path) -> list[Path]:
                 ratio = ratios.get(row["group"], {})
                 row |= {f"hazard_ratio{suffix}": ratio.get(k) for suffix, k in _RATIO.items()}
             tests.append({**key, **{k: v for k, v in facts.items() if k not in ("title", "notes")}})
-            curves += [_curve_table(group).assign(**key, group=group.name) for group in one.groups]
+            curves += [group.curve.table().assign(**key, group=group.name) for group in one.groups]
     tables = {"groups": pd.DataFrame(groups), "tests": pd.DataFrame(tests), "curves": pd.concat(curves)}
     for name, table in tables.items():
         written.append(out / f"{name}.csv")
@@ -164,18 +163,3 @@ def _facts(one: "Separation") -> dict[str, Any]:
         "hazard_ratios": [asdict(ratio) for ratio in one.hazard_ratios],
         "notes": list(one.notes),
     }
-
-
-def _steps(group: "Group") -> Any:
-    from aio_tune.figures import Steps
-
-    curve = group.curve
-    return Steps(curve.days, curve.survival, curve.low, curve.high, curve.at_risk, curve.censored)
-
-
-def _curve_table(group: "Group") -> "pd.DataFrame":
-    import pandas as pd
-
-    curve = group.curve
-    columns = ("days", "survival", "low", "high", "at_risk")
-    return pd.DataFrame({column: getattr(curve, column) for column in columns})

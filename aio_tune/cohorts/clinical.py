@@ -48,6 +48,12 @@ def is_missing(value: str) -> bool:
     return value.strip().lower() in MISSING_WORDS
 
 
+def without_missing_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table of text with None for everything that stands for "not known"."""
+    unknown = table.map(lambda value: is_missing(str(value))) | table.isna()
+    return table.mask(unknown, None)
+
+
 def read_labels(
     label: Label, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
 ) -> tuple[list[str | None], list[str]]:

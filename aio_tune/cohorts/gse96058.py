@@ -32,6 +32,7 @@ from aio_tune.cohorts.clinical import (
     read_event,
     read_labels,
     read_number,
+    without_missing_words,
 )
 from aio_tune.cohorts.geo import GeoSample, read_series_matrix
 from aio_tune.cohorts.text_table import put_first, read_text_table
@@ -133,7 +134,7 @@ def read_subjects(folder: Path) -> dict[str, pd.DataFrame]:
     columns, sources = _read_columns(folder)
     rows, _ = _clinical(columns, " and ".join(sources))
     raw = pd.DataFrame([column.characteristics for column in columns], index=rows.index, dtype="str")
-    rows = rows.join(raw[[name for name in raw if name not in rows]].replace("NA", None))
+    rows = rows.join(without_missing_words(raw[[name for name in raw if name not in rows]]))
     found, taken = {}, set[str]()
     for instrument, name in _COHORT.items():
         chosen = _one_per_patient([column for column in columns if column.instrument == instrument], set())

@@ -4,6 +4,7 @@
     external    a promoted ensemble on another cohort, refused where patients overlap
     predict     calls of samples at hand or of an expression file
     follow_up   how long patients lived, from clinical tables
+    attribution which genes drive a call
     survival    Kaplan-Meier curves, log-rank test and hazard ratios of groups of patients
 
 Importing this package imports neither scikit-learn nor Keras.

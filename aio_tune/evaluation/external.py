@@ -15,9 +15,9 @@ from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError, OverlapError
 from aio_tune.evaluation.baselines import BASELINES, LogisticOnComponents, Majority
 from aio_tune.evaluation.predict import Predictor
+from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, find_training_samples, patient_hashes
 from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
 from aio_tune.models.ensemble import kind_columns
-from aio_tune.models.ensemble_files import hash_patients
 from aio_tune.tasks import MISSING, TASKS, Task, get_task
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class NoCall:
 
 
 _NAMED = 3  # overlapping samples named in the message
-ENOUGH_PATIENTS = 0.8  # share of the model's training patients below which a baseline would be of another training
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,27 +290,19 @@ def _baselines(
         seed: of the baselines.
     """
     task = get_task(ensemble.task)
-    others = [name for name in dataset.cohort_names if name != cohort]
-    samples = dataset.samples(others)
-    hashes = patient_hashes(samples)
-    rows = hashes.isin(ensemble.training_patients).to_numpy(dtype=bool) & samples[task.name].notna().to_numpy()
-    n_there, n_all = hashes[rows].nunique(), len(ensemble.training_patients)
-    found = f"{n_there:,} of the model's {n_all:,} training patients"
-    if n_there == 0 or n_there < ENOUGH_PATIENTS * n_all:
-        return {}, f"No baseline: the dataset has {found}, and at least {ENOUGH_PATIENTS:.0%} are needed."
-    used = [name for name in others if (samples["cohort"][rows] == name).any()]  # a cohort unused is not read
-    rows_of_used = rows[samples["cohort"].isin(used).to_numpy()]
+    there = find_training_samples(ensemble, dataset, [name for name in dataset.cohort_names if name != cohort])
+    if not there.enough:
+        return {}, f"No baseline: the dataset has {there.found}, and at least {ENOUGH_PATIENTS:.0%} are needed."
     # The model's genes and kinds alone: what it cannot see, its baseline is not to see either.
     known = {*ensemble.genes, *kind_columns(ensemble.omics, ensemble.genes)}
     columns = np.flatnonzero([column in known for column in dataset.columns])
     n_genes = len(set(ensemble.genes).intersection(dataset.genes))
-    training = dataset.matrix(used)[np.ix_(np.flatnonzero(rows_of_used), columns)]
-    labels = task.encode(samples[task.name][rows])
+    training = dataset.matrix(there.cohorts)[np.ix_(there.rows, columns)]
     try:
-        fitted = [one.fit(training, labels, task.classes, seed) for one in BASELINES if one is not Majority]
+        fitted = [one.fit(training, there.labels, task.classes, seed) for one in BASELINES if one is not Majority]
     except EvaluationError as error:
         return {}, f"No baseline: {error.problem}"
-    note = f"Baselines trained on {int(rows.sum()):,} samples of {found}, {n_genes:,} genes."
+    note = f"Baselines trained on {len(there.rows):,} samples of {there.found}, {n_genes:,} genes."
     return {one.name: one.predict(x[:, columns]) for one in fitted}, note
 
 
@@ -328,11 +319,6 @@ def check_units(ensemble: Predictor, dataset: AioDataset) -> None:
                 f"Expected {kind.name} as {unit}, which the model learnt from. Received {kind.unit.value}.",
                 "Convert it and prepare the dataset again.",
             )
-
-
-def patient_hashes(samples: "pd.DataFrame") -> "pd.Series[str]":
-    """Hash of each sample's patient; ``hash_patients`` gives a set, which has no order, so one at a time."""
-    return samples["patient_id"].astype(str).map(lambda patient: next(iter(hash_patients([patient]))))
 
 
 def _flat(prefix: str, estimates: Mapping[str, Estimate]) -> Metrics:

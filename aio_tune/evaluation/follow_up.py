@@ -1,4 +1,4 @@
-"""How long patients lived: from a dataset, a series matrix or any table, joined with calls.
+"""How long patients lived: from a series matrix or any table, joined with calls.
 
 Everything is by patient: a tumour that was sequenced twice is one death, not two.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aio_tune.cohorts.clinical import is_missing
+from aio_tune.cohorts.clinical import without_missing_words
 from aio_tune.cohorts.geo import read_series_matrix
 from aio_tune.cohorts.text_table import open_text
 from aio_tune.errors import CohortError, EvaluationError
@@ -96,7 +96,7 @@ def read_clinical(paths: Sequence[Path], *, days: str = "", event: str = "", pat
     import pandas as pd
 
     source = " and ".join(path.name for path in paths)
-    table = pd.concat([_read(path) for path in paths])
+    table = without_missing_words(pd.concat([_read(path) for path in paths]))
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
         raise CohortError(f"Expected each sample once in {source}. Received {twice!r} more than once.")
@@ -123,8 +123,7 @@ def _read(path: Path) -> "pd.DataFrame":
             rows: list[Mapping[str, str]] = [
                 {"platform": sample.platform, **sample.characteristics} for sample in samples
             ]
-            table = pd.DataFrame(rows, index=pd.Index([sample.title for sample in samples], name="sample_id"))
-            return table.mask(table.apply(lambda column: column.map(_unknown)), None)
+            return pd.DataFrame(rows, index=pd.Index([sample.title for sample in samples], name="sample_id"))
         try:
             table = pd.read_csv(path, sep="\t" if "\t" in first else ",", dtype="str", keep_default_na=False)
         except ValueError as error:
@@ -133,11 +132,7 @@ def _read(path: Path) -> "pd.DataFrame":
     index = "sample_id" if "sample_id" in table else table.columns[0]
     table = table.set_index(index)
     table.index = table.index.astype("str").rename("sample_id")
-    return table.mask(table.apply(lambda column: column.map(_unknown)), None)
-
-
-def _unknown(value: object) -> bool:
-    return is_missing(value) if isinstance(value, str) else value is None or value != value  # noqa: PLR0124  (NaN)
+    return table
 
 
 def _column(table: "pd.DataFrame", asked: str, usual: Sequence[str], source: str) -> str:

@@ -11,38 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from aio_tune.errors import EvaluationError
+from aio_tune.kaplan_meier import KaplanMeier
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-
 LEVEL = 0.95
 """Coverage of all intervals here."""
-
-
-@dataclass(frozen=True, eq=False)
-class KaplanMeier:
-    """A survival curve: a step at every time at which somebody died or was last seen.
-
-    Attributes:
-        days: ascending, from 0, shape (steps,).
-        survival: share that lives longer than ``days``, 0..1, not increasing, shape (steps,).
-        low: lower bound of its 95 % interval (Kalbfleisch and Prentice's log-log form of Greenwood's), shape (steps,).
-        high: upper bound.
-        at_risk: patients who are neither dead nor lost to follow-up just before ``days``, shape (steps,).
-        censored: days at which patients were last seen alive, ascending, one for each.
-    """
-
-    days: Floats
-    survival: Floats
-    low: Floats
-    high: Floats
-    at_risk: npt.NDArray[np.int64]
-    censored: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +92,10 @@ class Separation:
     concordance: float
     proportional_p: float
     notes: tuple[str, ...]
+
+    def ratio_of(self, group: str) -> HazardRatio | None:
+        """A group's hazard ratio; None of the reference group and of those that have none."""
+        return next((ratio for ratio in self.hazard_ratios if ratio.group == group), None)
 
 
 def separate(

@@ -5,6 +5,7 @@ calls       ROC curves, confusion matrix, calibration
 pictures    artificial image objects
 network     a network, layer by layer
 progress    learning curves of a trial; history and parameter importance of a search
+attribution attributions over the mean picture
 survival    Kaplan-Meier curves with numbers at risk
 shift       cohorts on principal components
 """
@@ -15,11 +16,10 @@ from aio_tune.figures.network import Layer, network_figure
 from aio_tune.figures.pictures import aio_figure
 from aio_tune.figures.progress import curves_figure, history_figure, importance_figure
 from aio_tune.figures.shift import shift_figure
-from aio_tune.figures.survival import Steps, survival_figure
+from aio_tune.figures.survival import survival_figure
 
 __all__ = [
     "Layer",
-    "Steps",
     "aio_figure",
     "calibration_figure",
     "confusion_figure",

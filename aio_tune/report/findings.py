@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aio_tune.figures import Steps, confusion_figure, roc_figure, survival_figure
-from aio_tune.metrics import confusion, one_against_rest, roc_points
+from aio_tune.calibration import ERRORS
+from aio_tune.evaluation.baselines import BASELINES
+from aio_tune.figures import confusion_figure, roc_figure, survival_figure
+from aio_tune.metrics import IN_TABLES, confusion, one_against_rest, roc_points
 from aio_tune.numbers import interval, mean_sd, number, p_value, years
 from aio_tune.report.page import Figure, Section, Table
-from aio_tune.report.study import METRICS, Study, confusion_text, estimate
+from aio_tune.report.study import Study, confusion_text, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +22,7 @@ if TYPE_CHECKING:
 TOP_GENES = 20
 _GENE_COLUMNS = ("symbol", "chromosome", "attribution", "mean_rank", "rank_sd", "folds_in_top_50", "linear_rank")
 # Beginning of the names of metrics -> whose they are.
-_WHOSE = {
-    "": "ensemble",
-    "majority_": "majority class",
-    "single_gene_": "single best gene",
-    "pca_logistic_": "PCA + logistic regression",
-    "linear_svm_": "linear SVM",
-    "boosting_": "gradient boosting",
-}
+_WHOSE = {"": "ensemble"} | {f"{baseline.key}_": baseline.name for baseline in BASELINES}
 
 
 def comparisons(study: Study) -> Section:
@@ -70,7 +65,7 @@ def external(study: Study) -> Section:
         return Section("External cohorts", ["No cohort that the search never saw was evaluated: aio-tune evaluate."])
     tables, figures = [], []
     for one in study.evaluations:
-        metrics = [metric for metric in METRICS if metric in one.metrics]
+        metrics = [metric for metric in IN_TABLES if metric in one.metrics]
         rows = [
             [who, *[estimate(one.metrics, f"{key}{metric}") for metric in metrics]]
             for key, who in _WHOSE.items()
@@ -89,7 +84,7 @@ def _probabilities(metrics: Mapping[str, float]) -> str:
     said += [
         f"Tolerating {percent} %: {metrics[f'called_{percent}']:.0%} called, "
         f"{number(metrics.get(f'called_{percent}_accuracy'))} of these rightly."
-        for percent in (5, 10, 20)
+        for percent in (round(100 * error) for error in ERRORS)
         if f"called_{percent}" in metrics
     ]
     return " ".join(said)
@@ -115,9 +110,8 @@ def survival(study: Study) -> Section:
     for patients, separations in study.survival.items():
         rows = []
         for one in separations:
-            ratios = {ratio.group: ratio for ratio in one.hazard_ratios}
             for group in one.groups:
-                ratio = ratios.get(group.name)
+                ratio = one.ratio_of(group.name)
                 shown = interval((ratio.value, ratio.low, ratio.high)) if ratio else "-"
                 counts = [f"{group.n:,}", f"{group.events:,}", years(group.median)]
                 rows.append([f"{one.title}: {group.name}", *counts, shown, p_value(one.p), number(one.concordance)])
@@ -132,11 +126,8 @@ def survival(study: Study) -> Section:
 def _survival_figure(one: "Separation", patients: str) -> Figure:
     import pandas as pd
 
-    curves = {group.name: Steps(*(getattr(group.curve, name) for name in Steps._fields)) for group in one.groups}
-    table = pd.concat(
-        pd.DataFrame({name: getattr(steps, name) for name in Steps._fields[:-1]}).assign(group=name)
-        for name, steps in curves.items()
-    )
+    curves = {group.name: group.curve for group in one.groups}
+    table = pd.concat(curve.table().assign(group=name) for name, curve in curves.items())
     said = "; ".join(f"{group.name}: {group.events} deaths in {group.n} patients" for group in one.groups)
     drawing = survival_figure(curves, one.title, f"log-rank p = {p_value(one.p)}")
     return Figure(

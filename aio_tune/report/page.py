@@ -6,15 +6,14 @@ forbids itself to ask for anything by a content security policy.
 
 import base64
 import io
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aio_tune.errors import EvaluationError
+from aio_tune.files import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,23 +129,11 @@ def write_page(html: str, path: Path) -> None:
     Raises:
         EvaluationError: the file cannot be written.
     """
-    unfinished: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
-        ) as file:
-            unfinished = Path(file.name)
+        with written_whole(path) as file:
             file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(0o644)  # temporary files are private
-        unfinished.replace(path)
-        unfinished = None
     except OSError as error:
         raise EvaluationError(f"Expected to write the report to {path}. Received: {error}.") from error
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
 
 
 def _csv_address(part: Any) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from aio_tune.metrics import IN_TABLES
 from aio_tune.numbers import mean_sd, number
 from aio_tune.report.findings import comparisons, external, genes, survival
 from aio_tune.report.page import Figure, Section, Table
-from aio_tune.report.study import METRICS, Study, confusion_text, estimate
+from aio_tune.report.study import Study, confusion_text, estimate
 from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _range(values: Sequence[float]) -> str:
 
 def _cross_validation(study: Study) -> Section:
     rows = study.comparison["rows"]
-    metrics = [metric for metric in METRICS if metric in next(iter(rows.values()))]
+    metrics = [metric for metric in IN_TABLES if metric in next(iter(rows.values()))]
     table = Table(
         "Cross-validation, the same folds for all, mean ± sd", ["", *metrics],
         [[who, *[mean_sd(tuple(values[m])) for m in metrics]] for who, values in rows.items()],

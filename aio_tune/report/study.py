@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from aio_tune.search.state import SearchState
     from aio_tune.tracking import StoredEvaluation
 
-METRICS = ("accuracy", "auc", "precision", "recall", "f1")
-
 
 @dataclass(frozen=True, eq=False)
 class Study:

@@ -1,6 +1,6 @@
 """What the series matrices alone can show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,36 +35,37 @@ def clinical_items(folders: Sequence[Path]) -> list[Item]:
     Raises:
         CohortError: a series matrix is there and cannot be read.
     """
-    found = {name: _subjects(name, folders) for name in TABLE_ONE}
+    found = _subjects(folders)
     items = []
     for name, tasks in TABLE_ONE.items():
         for task, paper in tasks.items():
             what = f"{name}, {TASKS[task].title}: {', '.join(TASKS[task].classes)}, missing"
-            subjects = found[name]
+            subjects = found.get(name)
             if subjects is None:
                 items.append(missing("Table 1", what, paper, f"no {_MATRIX[name]}"))
                 continue
             here = table_one(subjects)[task]
             items.append(compared("Table 1", what, paper, counts(here, [*TASKS[task].classes, "missing"])))
-    items += [_majority(name, task, paper, found[name]) for (name, task), paper in MAJORITY.items()]
-    return [*items, _survival(found["GSE96058"]), *_scan_b(_all_patients(folders))]
+    items += [_majority(name, task, paper, found.get(name)) for (name, task), paper in MAJORITY.items()]
+    return [*items, _survival(found.get("GSE96058")), *_scan_b(_both_sequencers(found))]
 
 
-def _subjects(name: str, folders: Sequence[Path]) -> "pd.DataFrame | None":
-    places = holding(folders, _MATRIX[name])
-    if not places:
-        return None
-    if name == "GSE96058":
-        return gse96058.read_subjects(places[0]).get(name)
-    return (gse81538 if name == "GSE81538" else gse163882).read_subjects(places[0])
+def _subjects(folders: Sequence[Path]) -> "dict[str, pd.DataFrame]":
+    """The subjects of every cohort whose series matrices are there; GSE96058 is two cohorts."""
+    places = {name: holding(folders, pattern) for name, pattern in _MATRIX.items()}
+    found = gse96058.read_subjects(places["GSE96058"][0]) if places["GSE96058"] else {}
+    for reader in (gse81538, gse163882):
+        if places[reader.SERIES]:
+            found[reader.SERIES] = reader.read_subjects(places[reader.SERIES][0])
+    return found
 
 
-def _all_patients(folders: Sequence[Path]) -> "pd.DataFrame | None":
+def _both_sequencers(found: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame | None":
     """GSE96058's patients on both sequencers, which is what SCAN-B's calls are counted on."""
     import pandas as pd
 
-    places = holding(folders, _MATRIX["GSE96058"])
-    return pd.concat(gse96058.read_subjects(places[0]).values()) if places else None
+    parts = [subjects for name, subjects in found.items() if name.startswith(gse96058.SERIES)]
+    return pd.concat(parts) if parts else None
 
 
 def _majority(name: str, task: str, paper: str, subjects: "pd.DataFrame | None") -> Item:

@@ -17,7 +17,7 @@ from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
 from aio_tune.models.inspection import fingerprints
 from aio_tune.search.illustrate import Illustrations, illustrate_search, illustrate_trial
 from aio_tune.search.leaderboard import read_state
-from aio_tune.search.out_of_fold import read_out_of_fold
+from aio_tune.search.out_of_fold import OutOfFold, read_out_of_fold
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.search_space import SearchSpec
@@ -65,13 +65,12 @@ def register_winner(
 
 
 def save_ensemble(
-    run: RunFolder, state: SearchState, best: TrialRecord, rows: TrainingRows, dataset: AioDataset
+    run: RunFolder, state: SearchState, best: TrialRecord, rows: TrainingRows, dataset: AioDataset, calls: OutOfFold
 ) -> EnsembleSpec:
     """Write a trial's fold models together into the run's ``ensemble`` folder; returns what was written with them.
 
     Its out-of-fold calls, which temperature and conformal thresholds are fitted on, are kept as ``out_of_fold.csv``.
     """
-    calls = read_out_of_fold(run, best, rows)
     write_calls(calls.table(), run.out_of_fold)
     spec = EnsembleSpec(
         task=rows.task.name,
@@ -112,7 +111,8 @@ def _register(
     uri: str,
     mirror: Mirror,
 ) -> None:
-    spec = save_ensemble(run, state, best, rows, dataset)
+    calls = read_out_of_fold(run, best, rows)
+    spec = save_ensemble(run, state, best, rows, dataset, calls)
     fold_folders = {fold: run.path / "fold_models" / str(fold) for fold in range(rows.folds.k)}
     for fold, folder in fold_folders.items():
         Ensemble.save(folder, [_member(run, best.number, fold)], spec)
@@ -124,7 +124,7 @@ def _register(
         run_id=_run_of(mirror, best.number),
         ensemble_folder=run.ensemble,
         fold_folders=fold_folders,
-        metrics=cv_metrics(best) | read_out_of_fold(run, best, rows).metrics(),
+        metrics=cv_metrics(best) | calls.metrics(),
         fold_metrics={int(fold): values for fold, values in best.fold_metrics.items()},
         params=best.params,
         tags=_origin_tags(state) | fingerprints(run.ensemble),

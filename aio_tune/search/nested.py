@@ -16,6 +16,7 @@ from aio_tune.metrics import evaluate_calls
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.search.confirm import NEW_SPLITS, finished_search, note, same_rows
 from aio_tune.search.finish import save_ensemble
+from aio_tune.search.out_of_fold import read_out_of_fold
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.run import Event, begun, ignore, run_search
 from aio_tune.search.state import SearchState
@@ -99,7 +100,8 @@ def _judge(
             f"Expected a trial of {run.path} to finish all folds. Received none.",
             "Give the search more trials, or a space without what fails.",
         )
-    save_ensemble(run, searched, searched.best, inner, dataset)
+    calls = read_out_of_fold(run, searched.best, inner)
+    save_ensemble(run, searched, searched.best, inner, dataset, calls)
     _prepare_backend()
     ensemble = Ensemble.load(run.ensemble)
     unseen = select(rows.stored.only(valid).read(), rows.kinds, ensemble.kinds)[:]

@@ -130,8 +130,8 @@ def explain(
     weights = None if linear.weights is None else linear.weights[classes]
     values = _values(found, named, weights)
     errors = [genes.completeness.ravel() for genes in found.values() if genes.completeness is not None]
-    table = _table(first, dataset, values)
-    chromosomes, _ = _places(first, dataset)
+    chromosomes, starts = _places(first, dataset)
+    table = _table(first, chromosomes, starts, values)
     _, missing = first.arrange(whole[0].iloc[:0])
     return Explanation(
         task=first.task,
@@ -277,10 +277,11 @@ def _places(ensemble: "Ensemble", dataset: AioDataset) -> tuple[list[str], list[
     return [chromosome for chromosome, _ in pairs], [tss for _, tss in pairs]
 
 
-def _table(ensemble: "Ensemble", dataset: AioDataset, values: Mapping[str, Any]) -> "pd.DataFrame":
+def _table(
+    ensemble: "Ensemble", chromosomes: list[str], starts: list[int | None], values: Mapping[str, Any]
+) -> "pd.DataFrame":
     import pandas as pd
 
-    chromosomes, starts = _places(ensemble, dataset)
     symbols = [*ensemble.genes, *kind_columns(ensemble.omics, ensemble.genes)]
     kinds = len(ensemble.kinds)
     places = {"symbol": symbols, "chromosome": chromosomes * kinds, "tss": pd.array(starts * kinds, dtype="Int64")}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError
 from aio_tune.evaluation.baselines import LogisticOnComponents
-from aio_tune.evaluation.external import ENOUGH_PATIENTS, patient_hashes
+from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, find_training_samples
 from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
@@ -40,20 +40,15 @@ def linear_weights(ensemble: "Ensemble", dataset: AioDataset, seed: int) -> Line
     import pandas as pd
 
     task = get_task(ensemble.task)
-    samples = dataset.samples()
-    labelled = samples[task.name].notna() if task.name in samples else pd.Series(False, index=samples.index)
-    hashes = patient_hashes(samples)
-    rows = hashes.isin(ensemble.training_patients).to_numpy(dtype=bool) & labelled.to_numpy(dtype=bool)
-    n_there, n_all = hashes[rows].nunique(), len(ensemble.training_patients)
-    found = f"{n_there:,} of the model's {n_all:,} training patients"
-    if n_there == 0 or n_there < ENOUGH_PATIENTS * n_all:
-        return LinearWeights(None, f"No linear weights: the dataset has {found}, {ENOUGH_PATIENTS:.0%} are needed.")
-    used = [name for name in dataset.cohort_names if (samples["cohort"][rows] == name).any()]
-    frame = pd.DataFrame(dataset.matrix(used), columns=list(dataset.columns), copy=False)
-    x, _ = ensemble.arrange(frame[rows[samples["cohort"].isin(used).to_numpy()]])
+    there = find_training_samples(ensemble, dataset, dataset.cohort_names)
+    if not there.enough:
+        needed = f"{ENOUGH_PATIENTS:.0%} are needed"
+        return LinearWeights(None, f"No linear weights: the dataset has {there.found}, {needed}.")
+    frame = pd.DataFrame(dataset.matrix(there.cohorts), columns=list(dataset.columns), copy=False)
+    x, _ = ensemble.arrange(frame.iloc[there.rows])
     try:
-        fitted = LogisticOnComponents.fit(x, task.encode(samples[task.name][rows]), task.classes, seed)
+        fitted = LogisticOnComponents.fit(x, there.labels, task.classes, seed)
     except EvaluationError as error:
         return LinearWeights(None, f"No linear weights: {error.problem}")
-    note = f"Linear weights: {LogisticOnComponents.name}, fitted on {int(rows.sum()):,} samples of {found}."
+    note = f"Linear weights: {LogisticOnComponents.name}, fitted on {len(there.rows):,} samples of {there.found}."
     return LinearWeights(fitted.weights(), note)

@@ -15,6 +15,7 @@ Rows that are over the memory budget are read in pieces, and their components fo
 Int J Comput Vis 77:125, 2008), which are nearly the same.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -53,28 +54,49 @@ class _Components:
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticOnComponents(Baseline):
+class _OnComponents(Baseline):
+    """A scikit-learn classifier of the scores on ``most`` principal components, or as many as there are."""
+
+    most: ClassVar[int]
+    n_classes: int
+    codes: npt.NDArray[np.integer]
+    _components: _Components
+    _estimator: Any
+
+    @staticmethod
+    @abstractmethod
+    def _new() -> Any:
+        """The classifier, not fitted."""
+
+    @abstractmethod
+    def _seen(self, scores: npt.NDArray[np.float64]) -> Probabilities:
+        """Probabilities of the classes that training had."""
+
+    @classmethod
+    def fit(cls, x: Expression | Rows, y: Labels, classes: Sequence[str], seed: int) -> Self:
+        codes = check_training(x, y)
+        components = _Components.fit(x, cls.most, seed)
+        return cls(len(classes), codes, components, cls._new().fit(components.scores(x), y))
+
+    def predict(self, x: Expression | Rows) -> Probabilities:
+        return spread(self._seen(self._components.scores(x)), self.codes, self.n_classes)
+
+
+class LogisticOnComponents(_OnComponents):
     """Logistic regression on 50 principal components."""
 
     name: ClassVar[str] = "PCA + logistic regression"
     key: ClassVar[str] = "pca_logistic"
     most: ClassVar[int] = 50
-    n_classes: int
-    codes: npt.NDArray[np.integer]
-    _components: _Components
-    _regression: Any
 
-    @classmethod
-    def fit(cls, x: Expression | Rows, y: Labels, classes: Sequence[str], seed: int) -> Self:
-        codes = check_training(x, y)
+    @staticmethod
+    def _new() -> Any:
         from sklearn.linear_model import LogisticRegression
 
-        components = _Components.fit(x, cls.most, seed)
-        regression = LogisticRegression(max_iter=1000).fit(components.scores(x), y)
-        return cls(len(classes), codes, components, regression)
+        return LogisticRegression(max_iter=1000)
 
-    def predict(self, x: Expression | Rows) -> Probabilities:
-        return spread(self._regression.predict_proba(self._components.scores(x)), self.codes, self.n_classes)
+    def _seen(self, scores: npt.NDArray[np.float64]) -> Probabilities:
+        return np.asarray(self._estimator.predict_proba(scores))
 
     def weights(self) -> npt.NDArray[np.float64]:
         """What one standard deviation of each column adds to a class's linear term; of two classes to its log-odds.
@@ -82,7 +104,7 @@ class LogisticOnComponents(Baseline):
         Returns:
             Shape (n_classes, n_columns), 0 for a class that training did not have.
         """
-        coefficients = self._regression.coef_
+        coefficients = self._estimator.coef_
         if len(coefficients) == 1:
             coefficients = np.concatenate([-coefficients, coefficients])
         weights = np.zeros((self.n_classes, self._components.pipeline[-1].components_.shape[1]))
@@ -90,8 +112,7 @@ class LogisticOnComponents(Baseline):
         return weights
 
 
-@dataclass(frozen=True, eq=False)
-class LinearSvm(Baseline):
+class LinearSvm(_OnComponents):
     """A linear support vector machine on up to 500 principal components; of fewer patients these are all genes.
 
     Its margins go through the logistic function (softmax for more than two classes): calls and AUC are the machine's
@@ -101,26 +122,19 @@ class LinearSvm(Baseline):
     name: ClassVar[str] = "linear SVM"
     key: ClassVar[str] = "linear_svm"
     most: ClassVar[int] = 500
-    n_classes: int
-    codes: npt.NDArray[np.integer]
-    _components: _Components
-    _machine: Any
 
-    @classmethod
-    def fit(cls, x: Expression | Rows, y: Labels, classes: Sequence[str], seed: int) -> Self:
-        codes = check_training(x, y)
+    @staticmethod
+    def _new() -> Any:
         from sklearn.svm import SVC
 
-        components = _Components.fit(x, cls.most, seed)
-        machine = SVC(kernel="linear", decision_function_shape="ovr").fit(components.scores(x), y)
-        return cls(len(classes), codes, components, machine)
+        return SVC(kernel="linear", decision_function_shape="ovr")
 
-    def predict(self, x: Expression | Rows) -> Probabilities:
-        margins = self._machine.decision_function(self._components.scores(x))
+    def _seen(self, scores: npt.NDArray[np.float64]) -> Probabilities:
+        margins = self._estimator.decision_function(scores)
         if margins.ndim == 1:
             margins = np.stack([np.zeros_like(margins), margins], axis=1)
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-        return spread(powers / powers.sum(axis=1, keepdims=True), self.codes, self.n_classes)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _fit_at_once(x: Expression, n_components: int, seed: int) -> Any:
