@@ -14,6 +14,7 @@ from aio_tune.cli import (
     explaining,
     exporting,
     fetching,
+    harmonising,
     models,
     reporting,
     reproducing,
@@ -48,6 +49,7 @@ app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
 app.command("report")(reporting.report)
 app.command("explain")(explaining.explain)
+app.command("harmonise")(harmonising.harmonise)
 app.command("reproduce")(reproducing.reproduce)
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)

@@ -41,6 +41,7 @@ KI67_MEDIAN = 21.0
 KI67_SLOPE = 1.0  # doublings of the percentage per unit of proliferation
 _READER_NOISE = 0.4  # doublings, one reader
 _CASE_NOISE = 0.25  # doublings, what all readers of a slide share: field of view, staining
+MOST_LOG2_FPKM = 20.0  # a gene that takes nearly every read
 _GRADE_SHARES = (0.15, 0.47, 0.38)
 
 
@@ -117,7 +118,8 @@ class Platform:
         offset = platform_rng.normal(0.0, self.offset, n_genes)
         gain = platform_rng.uniform(*self.gain, n_genes)
         log2 = genome.baseline + gain * (truth - genome.baseline) + offset + rng.normal(0.0, self.noise, truth.shape)
-        fpkm = np.exp2(log2)
+        # Copy numbers have heavy tails, as in tumours; a gene over the limit would be refused as no log2 FPKM at all.
+        fpkm = np.exp2(np.minimum(log2, MOST_LOG2_FPKM))
         fpkm[(log2 < -3.0) | (rng.random(truth.shape) < self.dropout)] = 0.0
         return fpkm
 

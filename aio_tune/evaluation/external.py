@@ -172,7 +172,7 @@ def evaluate(
         )
     samples = dataset.samples([cohort])
     check_unseen(ensemble, samples, cohort)
-    codes = _labels(samples, task, cohort)
+    codes = known_labels(samples, task, cohort)
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
@@ -263,7 +263,12 @@ def _no_calls(
     return tuple(found)
 
 
-def _labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
+def known_labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
+    """Class index of every sample of a cohort, ``MISSING`` where it is not known.
+
+    Raises:
+        EvaluationError: none is known.
+    """
     codes = task.encode(samples[task.name]) if task.name in samples else np.full(len(samples), MISSING, np.int8)
     if not (codes != MISSING).any():
         labelled = [name for name in TASKS if name in samples and samples[name].notna().any()]

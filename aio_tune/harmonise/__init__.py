@@ -4,6 +4,7 @@
     unchanged       none            single-sample   nothing is done
     rank            rank            single-sample   ranks within the sample
     quantile        quantile        single-sample   the sample gets the training samples' mean distribution
+    denoise         denoise         single-sample   what a sample has in common with the training rows
     fsqn            fsqn            transductive    each gene gets, over the cohort, its training distribution
     cohort_zscore   cohort_zscore   transductive    each gene is scored within its own cohort
     combat          combat          transductive    each gene's shift and spread are taken away, shrunk over the genes
@@ -28,13 +29,15 @@ inside registered models. (``shift`` is for people, and is not imported here.)
 from aio_tune.harmonise.base import LEAST_BATCH, Harmoniser, mean_ranks
 from aio_tune.harmonise.cohort_zscore import CohortZScore
 from aio_tune.harmonise.combat import Combat
+from aio_tune.harmonise.denoise import Denoise
 from aio_tune.harmonise.fsqn import Fsqn
 from aio_tune.harmonise.quantile import Quantile
 from aio_tune.harmonise.rank import WithinSampleRank
 from aio_tune.harmonise.unchanged import Unchanged
 
 HARMONISERS: dict[str, type[Harmoniser]] = {
-    harmoniser.name: harmoniser for harmoniser in (Unchanged, WithinSampleRank, Quantile, Fsqn, CohortZScore, Combat)
+    harmoniser.name: harmoniser
+    for harmoniser in (Unchanged, WithinSampleRank, Quantile, Denoise, Fsqn, CohortZScore, Combat)
 }
 
 SINGLE_SAMPLE: tuple[str, ...] = tuple(name for name, harmoniser in HARMONISERS.items() if not harmoniser.transductive)

@@ -79,7 +79,13 @@ def save_ensemble(
         gene_means=mean_and_sd(as_rows(select(rows.expression(), rows.kinds, (EXPRESSION,))))[0].astype(np.float32),
         training_patients=hash_patients(rows.samples["patient_id"]),
         training_profiles=frozenset(rows.samples["profile_sha256"]),
-        origin={"search": state.started["name"], "trial": best.number, "params": best.params, **_origin_tags(state)},
+        origin={
+            "search": state.started["name"],
+            "trial": best.number,
+            "params": best.params,
+            "epochs": state.started["settings"]["epochs"],
+            **_origin_tags(state),
+        },
         omics={kind.name: kind.unit.value for kind in dataset.manifest.kinds if kind.name in kinds_of(best, rows)},
         calibration=fit_calibration(calls.labels, calls.probabilities),
     )

@@ -193,6 +193,17 @@ class FoldTrainer:
             parameters=self.program.parameters,
         )
 
+    def predict(self, x: Floats) -> Floats:
+        """Probabilities of other samples by the network as it stands, float32, shape (n, n_classes).
+
+        Args:
+            x: as for ``Preprocessor.transform``, of the kinds that the configuration draws; to a transductive
+                harmoniser one whole cohort.
+        """
+        self.program.load(self._state)
+        harmonised = as_rows(self.preprocessor.harmonise(x))
+        return self.program.predict(self._kept_if_small(harmonised.through(self.preprocessor.draw)))
+
     def _validation(self) -> Rows:
         """Pictures of the validation rows."""
         rows = Rows(self._x, self.spec.valid)

@@ -35,9 +35,9 @@ def views(harmoniser: Harmoniser, x: np.ndarray) -> list[np.ndarray]:
 
 
 def test_the_list() -> None:
-    assert list(HARMONISERS) == ["none", "rank", "quantile", "fsqn", "cohort_zscore", "combat"]
+    assert list(HARMONISERS) == ["none", "rank", "quantile", "denoise", "fsqn", "cohort_zscore", "combat"]
     assert {name for name, member in HARMONISERS.items() if member.transductive} == {"fsqn", "cohort_zscore", "combat"}
-    assert SINGLE_SAMPLE == ("none", "rank", "quantile")
+    assert SINGLE_SAMPLE == ("none", "rank", "quantile", "denoise")
     for name, member in HARMONISERS.items():
         assert (member.name, member.least_batch()) == (name, LEAST_BATCH if member.transductive else 0)
 

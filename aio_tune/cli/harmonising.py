@@ -1,0 +1,121 @@
+"""The command harmonise."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aio_tune.cli.console import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    TrackingOption,
+    home_of,
+    say,
+    say_json,
+    say_table,
+    store_uri,
+)
+from aio_tune.cli.prepare_view import PrepareView
+from aio_tune.errors import EvaluationError
+from aio_tune.files import written_whole
+from aio_tune.numbers import interval, mean_sd, number
+
+if TYPE_CHECKING:
+    from aio_tune.evaluation.harmonisation import Study
+
+
+def harmonise(
+    model: Annotated[str, typer.Argument(metavar="MODEL@ALIAS", help="E.g. aio-nhg-ensemble@evaluation.")],
+    data: Annotated[Path, typer.Option(help="An AIO dataset with the model's training patients and the cohort.")],
+    cohort: Annotated[str, typer.Option(help="The cohort of another platform.")],
+    folds: Annotated[int, typer.Option(help="Networks for each harmoniser. Default: as many as the model has.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Of each network. Default: the model's own.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of folds and networks.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="The table as a file, e.g. harmonisers.csv.")] = None,
+    tracking_uri: TrackingOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Which harmoniser a model should have for a cohort of another platform.
+
+    Trains the model's configuration anew with each, on its own training patients, and chooses one that can be applied
+    to single patients without the cohort's labels. These are used afterwards, to show what each has come to.
+
+    Example: aio-tune harmonise aio-nhg-ensemble@evaluation --data dataset --cohort GSE163882
+    """
+    from dataclasses import asdict
+
+    from aio_tune.dataset import open_dataset
+    from aio_tune.evaluation.harmonisation import study
+    from aio_tune.models.ensemble import Ensemble
+    from aio_tune.tracking import resolve
+    from aio_tune.training import configure_backend
+
+    if out is not None and not out.parent.is_dir():
+        raise EvaluationError(f"Expected a folder that is there, for {out}. Received {out.parent}.")
+    dataset = open_dataset(data)
+    resolved = resolve(store_uri(tracking_uri, home_of(home)), model)
+    configure_backend(threads=os.cpu_count() or 1)
+    with PrepareView() as view:
+        found = study(
+            Ensemble.load(resolved.folder), dataset, cohort, epochs=epochs, folds=folds, seed=seed,
+            watch=lambda done, of: view("harmonisers", done, of),
+        )  # fmt: skip
+    if out is not None:
+        _write(found, out)
+    if as_json:
+        say_json(asdict(found) | {"won_back": found.won_back})
+        return
+    _print(found, model)
+    if out is not None:
+        say(f"written: {out}")
+
+
+def _write(found: "Study", path: Path) -> None:
+    import pandas as pd
+
+    rows = [
+        {
+            "harmoniser": one.harmoniser,
+            "kind": _kind(one.transductive),
+            "chosen": one.harmoniser == found.chosen,
+            **{f"{name}_auc_{part}": value
+               for name in ("inside", "rehearsed", "outside")
+               for part, value in zip(("mean", "sd"), getattr(one, name), strict=True)},
+            **dict(zip(("ensemble_auc", "ensemble_auc_low", "ensemble_auc_high"), one.ensemble, strict=True)),
+            "won_back": one.won_back,
+        }
+        for one in found.outcomes
+    ]  # fmt: skip
+    with written_whole(path) as file:
+        pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _print(found: "Study", model: str) -> None:
+    for transductive, title in ((False, "single-sample: one new patient can be called alone"),
+                                (True, "transductive: the whole cohort is needed at once")):  # fmt: skip
+        rows = [
+            [("> " if one.harmoniser == found.chosen else "") + one.harmoniser, mean_sd(one.inside),
+             mean_sd(one.rehearsed), mean_sd(one.outside), interval(one.ensemble),
+             "" if one.harmoniser == "none" else number(one.won_back)]
+            for one in found.outcomes if one.transductive == transductive
+        ]  # fmt: skip
+        say_table(f"{title}; AUC", ["", "own folds", "rehearsal", found.cohort, "ensemble [95 %]", "won back"], rows)
+    say(f"{model}'s configuration, trained anew on {found.trained_on:,} samples, {found.folds} folds x "
+        f"{found.epochs} epochs; its own harmoniser is {found.own}.")  # fmt: skip
+    say(f"Chosen, without a label of {found.cohort}: {found.chosen}, the single-sample harmoniser with the best "
+        "rehearsal (validation patients given the cohort's noise, and its distribution of each gene).")  # fmt: skip
+    if found.lost > 0:
+        say(f"The shift costs {found.lost:.3f} of AUC without a harmoniser; {found.chosen} wins {found.won_back:.0%} "
+            f"of that back, on {found.tested_on:,} samples.")  # fmt: skip
+    else:
+        say(f"Without a harmoniser the cohort is read as well as the training patients ({-found.lost:+.3f}): there is "
+            "nothing to win back.")  # fmt: skip
+    if found.chosen != found.own:
+        say(f"Search anew with --set space.harmoniser={found.chosen}, promote, and evaluate that model.")
+
+
+def _kind(transductive: bool) -> str:
+    return "transductive" if transductive else "single-sample"

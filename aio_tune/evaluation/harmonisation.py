@@ -1,0 +1,255 @@
+"""Which harmoniser a model should have had for a cohort of another platform, found without that cohort's labels."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.dataset import AioDataset
+from aio_tune.errors import EvaluationError
+from aio_tune.evaluation.external import Estimate, check_unseen, known_labels
+from aio_tune.evaluation.rehearsal import Rehearsal
+from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, TrainingSamples, find_training_samples
+from aio_tune.folds import Folds, make_folds
+from aio_tune.harmonise import HARMONISERS, LEAST_BATCH, SINGLE_SAMPLE, Unchanged
+from aio_tune.kinds import EXPRESSION
+from aio_tune.metrics import bootstrap_intervals, evaluate_calls, mean_sd
+from aio_tune.models.ensemble import Ensemble
+from aio_tune.tasks import Task, get_task
+
+DISGUISES = 5
+"""Draws of a rehearsal's noise for each fold."""
+
+Floats = npt.NDArray[np.float32]
+Spread = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one harmoniser. AUC as ``evaluate_calls`` has it, 0..1, mean and sd over the fold networks.
+
+    Attributes:
+        harmoniser: its name.
+        transductive: whether it needs the whole target cohort at once.
+        inside: on each network's own validation patients, of the training cohorts.
+        rehearsed: on the same patients disguised as the target, see ``study``; single-sample members are chosen by it.
+        outside: on the target, each network by itself.
+        ensemble: of the networks' mean probabilities on the target, with its 95 % bootstrap interval over patients.
+        won_back: share of the AUC lost to the shift, 1 all of it, below 0 if more is lost; NaN where nothing was lost.
+    """
+
+    harmoniser: str
+    transductive: bool
+    inside: Spread
+    rehearsed: Spread
+    outside: Spread
+    ensemble: Estimate
+    won_back: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """One configuration, trained anew with each harmoniser.
+
+    Attributes:
+        task: name of the clinical question.
+        cohort: the target.
+        trained_on: training samples.
+        tested_on: samples of the target with a known label.
+        folds: networks for each harmoniser.
+        epochs: of each.
+        own: the harmoniser that the model itself has.
+        lost: AUC ``inside`` less AUC ``outside``, without a harmoniser: what the shift costs.
+        chosen: the single-sample harmoniser with the highest rehearsed AUC.
+        outcomes: single-sample members first, each kind in the order of ``HARMONISERS``.
+    """
+
+    task: str
+    cohort: str
+    trained_on: int
+    tested_on: int
+    folds: int
+    epochs: int
+    own: str
+    lost: float
+    chosen: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def won_back(self) -> float:
+        """Share of the loss that the chosen harmoniser wins back."""
+        return next(outcome.won_back for outcome in self.outcomes if outcome.harmoniser == self.chosen)
+
+
+def study(
+    model: Ensemble,
+    dataset: AioDataset,
+    cohort: str,
+    *,
+    epochs: int = 0,
+    folds: int = 0,
+    seed: int = 0,
+    watch: Callable[[int, int], None] = lambda done, of: None,
+) -> Study:
+    """Train a model's configuration anew with each harmoniser, and test each on a cohort that none has seen.
+
+    The target's labels are for the last columns only. A single-sample harmoniser is chosen before, by a rehearsal: the
+    validation patients of each fold, whose labels are those of the training cohorts, are given the target's look (see
+    `Rehearsal`) in ``DISGUISES`` ways, and the harmoniser that lets a network read these best is taken.
+
+    Args:
+        model: its configuration, genes, training patients and number of folds are used, not its weights.
+        dataset: with the target and at least 80 % of the model's training patients.
+        cohort: the target, of at least ``LEAST_BATCH`` samples.
+        epochs: of each network; 0 takes what the model says of its own.
+        folds: networks for each harmoniser; 0 as many as the model has.
+        seed: of the folds and the networks.
+        watch: told how many harmonisers are done, and of how many.
+
+    Raises:
+        OverlapError: a patient or profile of the target was in training.
+        EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
+            target has no label, or the epochs are not known.
+    """
+    task = get_task(model.task)
+    params = dict(model.spec.origin.get("params") or {})
+    epochs = epochs or int(model.spec.origin.get("epochs") or 0)
+    if not params or not epochs:
+        raise EvaluationError(
+            "Expected a model that says its configuration and epochs. Received one that does not.",
+            "Register it anew with this version, or, if it lacks the epochs alone, name them with --epochs.",
+        )
+    if cohort not in dataset.cohort_names:
+        raise EvaluationError(
+            f"Expected a cohort of the dataset, one of {', '.join(dataset.cohort_names)}. Received {cohort!r}."
+        )
+    samples = dataset.samples([cohort])
+    check_unseen(model, samples, cohort)
+    codes = known_labels(samples, task, cohort)
+    if len(samples) < LEAST_BATCH:
+        raise EvaluationError(f"Expected at least {LEAST_BATCH} samples of {cohort}. Received {len(samples)}.")
+    there = find_training_samples(model, dataset, [name for name in dataset.cohort_names if name != cohort])
+    if not there.enough:
+        raise EvaluationError(
+            f"Expected at least {ENOUGH_PATIENTS:.0%} of the model's training patients in the dataset, to train anew. "
+            f"Received {there.found}."
+        )
+    x = dataset.matrix(there.cohorts, kinds=(EXPRESSION,))[there.rows]
+    target = dataset.matrix([cohort], kinds=(EXPRESSION,))
+    training = _Training(
+        task=task,
+        params=params | {"omics": EXPRESSION},
+        epochs=epochs,
+        seed=seed,
+        x=x,
+        y=there.labels,
+        folds=_folds(dataset, there, task, folds or len(model.members), seed),
+        target=target,
+        rehearsal=Rehearsal.fit(x, target),
+    )
+    labelled = np.flatnonzero(codes >= 0)
+    patients = samples["patient_id"].to_numpy(dtype=str)[labelled]
+    order = sorted(HARMONISERS, key=lambda name: HARMONISERS[name].transductive)
+    trained: dict[str, _Trained] = {}
+    for name in order:
+        trained[name] = training.run(name)
+        watch(len(trained), len(order))
+    # From here on the target's labels are used.
+    y = codes[labelled]
+    outside = {
+        name: mean_sd([evaluate_calls(y, p[labelled], task.classes) for p in one.target])["auc"]
+        for name, one in trained.items()
+    }
+    plain = trained[Unchanged.name]
+    lost = mean_sd(plain.inside)["auc"][0] - outside[Unchanged.name][0]
+    outcomes = []
+    for name, one in trained.items():
+        mean = np.mean(one.target, axis=0)[labelled]
+        bounds = bootstrap_intervals(y, mean, task.classes, groups=patients, seed=seed)["auc"]
+        back = outside[name][0] - outside[Unchanged.name][0]
+        outcomes.append(
+            Outcome(
+                harmoniser=name,
+                transductive=HARMONISERS[name].transductive,
+                inside=mean_sd(one.inside)["auc"],
+                rehearsed=mean_sd(one.rehearsed)["auc"],
+                outside=outside[name],
+                ensemble=(evaluate_calls(y, mean, task.classes)["auc"], *bounds),
+                won_back=back / lost if lost > 0 else math.nan,
+            )
+        )
+    return Study(
+        task=task.name,
+        cohort=cohort,
+        trained_on=len(training.y),
+        tested_on=len(y),
+        folds=training.folds.k,
+        epochs=epochs,
+        own=str(params.get("harmoniser", Unchanged.name)),
+        lost=lost,
+        chosen=max(SINGLE_SAMPLE, key=lambda name: mean_sd(trained[name].rehearsed)["auc"][0]),
+        outcomes=tuple(outcomes),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """One harmoniser's networks: metrics of each, and their probabilities of all samples of the target."""
+
+    inside: list[dict[str, float]]
+    rehearsed: list[dict[str, float]]
+    target: list[Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """What all networks of a study have in common."""
+
+    task: Task
+    params: dict[str, Any]
+    epochs: int
+    seed: int
+    x: Floats
+    y: npt.NDArray[np.int8]
+    folds: Folds
+    target: Floats
+    rehearsal: Rehearsal
+
+    def run(self, harmoniser: str) -> _Trained:
+        """Train a network for each fold with this harmoniser."""
+        from aio_tune.training import FoldSpec, FoldTrainer, release
+
+        found = _Trained([], [], [])
+        program = None
+        for fold, (train, valid) in enumerate(zip(self.folds.train, self.folds.valid, strict=True)):
+            trainer = FoldTrainer(
+                self.params | {"harmoniser": harmoniser}, self.x, self.y, FoldSpec(fold, train, valid),
+                self.task.classes, seed=self.seed, program=program,
+            )  # fmt: skip
+            program = trainer.program
+            found.inside.append(trainer.train_to(self.epochs).metrics)
+            disguised = [
+                trainer.predict(self.rehearsal.disguise(self.x[valid], seed=self.seed * DISGUISES + draw))
+                for draw in range(DISGUISES)
+            ]
+            rehearsed = mean_sd([evaluate_calls(self.y[valid], p, self.task.classes) for p in disguised])
+            found.rehearsed.append({name: mean for name, (mean, _) in rehearsed.items()})
+            found.target.append(trainer.predict(self.target))
+        release()
+        return found
+
+
+def _folds(dataset: AioDataset, there: TrainingSamples, task: Task, k: int, seed: int) -> Folds:
+    patients = dataset.samples(there.cohorts)["patient_id"].to_numpy(dtype=str)[there.rows]
+    folds = make_folds(there.labels, patients, k, seed, task.classes)
+    fewest = min(map(len, folds.valid))
+    if fewest < LEAST_BATCH:
+        raise EvaluationError(
+            f"Expected at least {LEAST_BATCH} validation samples in every fold, which transductive harmonisers take "
+            f"for a cohort. Received {fewest}.",
+            "Use fewer folds.",
+        )
+    return folds
