@@ -81,7 +81,7 @@ def test_too_few_validation_rows_are_refused(name: str) -> None:
         trainer(name, spec=few)
     assert str(refused.value) == (
         f"Expected at least 10 validation rows for harmoniser {name}, to which they are a cohort. Received 9 in fold 1."
-        " Use fewer folds, or one of the harmonisers none, rank, quantile."
+        " Use fewer folds, or one of the harmonisers none, rank, quantile, denoise."
     )
 
 
@@ -136,7 +136,7 @@ def test_an_ensemble_that_needs_a_cohort(name: str, tmp_path: Path, monkeypatch:
         assert str(refused.value) == (
             f"Expected a whole cohort, at least 10 samples: the model's harmoniser ({name}) compares each with the "
             "others. Received 1. Call the cohort's samples together, or use a model whose harmoniser is one of none, "
-            "rank, quantile."
+            "rank, quantile, denoise."
         )
     together = ensemble.predict(frame(14)).probabilities
     assert not np.allclose(ensemble.predict(frame(14).iloc[:11]).probabilities, together[:11], atol=1e-4)

@@ -8,6 +8,7 @@ from scipy.stats import rankdata
 
 from aio_tune.harmonise import HARMONISERS
 from aio_tune.harmonise.cohort_zscore import SD_FLOOR
+from aio_tune.harmonise.denoise import CLIP, NOISE
 from aio_tune.harmonise.fsqn import POINTS
 from aio_tune.harmonise.rank import TOP
 from tests.harmonise.test_contract import expression
@@ -62,6 +63,44 @@ def test_quantile_gives_every_sample_the_same_distribution_and_keeps_its_order()
     for row, values in zip(drawn, x, strict=True):
         np.testing.assert_array_equal(np.sort(row), fitted.distribution)
         np.testing.assert_array_equal(np.argsort(row), np.argsort(values))
+
+
+def test_denoise_is_the_wiener_filter() -> None:
+    """Against C (C + NOISE)^-1 in double precision, C the genes' own covariance: nothing is cut off at 12 genes."""
+    rng = np.random.default_rng(3)
+    train = (rng.normal(size=(60, 3)) @ rng.normal(size=(3, 12)) + rng.normal(5, 0.4, (60, 12))).astype(np.float32)
+    fitted = HARMONISERS["denoise"].fit(train)
+    mean, sd = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    scores = np.clip((train - mean) / sd, -CLIP, CLIP)
+    covariance = scores.T @ scores / len(scores)
+    target = rng.normal(5, 3, (7, 12)).astype(np.float32)
+    seen = np.clip((target - mean) / sd, -CLIP, CLIP)
+    expected = mean + sd * (seen @ np.linalg.inv(covariance + NOISE * np.eye(12)) @ covariance)
+    np.testing.assert_allclose(fitted.transform(target), expected, rtol=1e-5)
+
+
+def test_denoise_of_many_genes_keeps_the_largest_components() -> None:
+    """Against scikit-learn's exact components, of genes that three causes move."""
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(4)
+    train = (rng.normal(size=(150, 3)) @ rng.normal(size=(3, 300)) + rng.normal(5, 0.5, (150, 300))).astype(np.float32)
+    fitted = HARMONISERS["denoise"].fit(train)
+    scores = np.clip((train - train.mean(axis=0)) / train.std(axis=0), -CLIP, CLIP).astype(np.float64)
+    pca = PCA(3, svd_solver="full").fit(scores)
+    overlap = np.abs(np.sum(pca.components_ * fitted.state()["components"][:3], axis=1))
+    np.testing.assert_allclose(overlap, 1, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(fitted.state()["components"], axis=1), 1, atol=1e-3)
+
+
+def test_denoise_lets_one_lost_gene_change_little() -> None:
+    rng = np.random.default_rng(5)
+    train = (rng.normal(size=(80, 1)) + rng.normal(8, 0.5, (80, 200))).astype(np.float32)
+    fitted = HARMONISERS["denoise"].fit(train)
+    whole, lost = train[:5], train[:5].copy()
+    lost[:, 17] = 0
+    assert np.abs(lost - whole).max() > 5
+    assert np.abs(fitted.transform(lost) - fitted.transform(whole)).max() < 0.05
 
 
 def test_fsqn_by_hand() -> None:
