@@ -88,7 +88,7 @@ def _check(found: Study) -> None:
 
 def test_what_cannot_be_studied_is_refused(tmp_path) -> None:
     dataset = written(tmp_path)
-    with pytest.raises(EvaluationError, match="says its configuration and epochs.*--epochs"):
+    with pytest.raises(EvaluationError, match=r"says its configuration and epochs.*--epochs"):
         study(model(dataset, epochs=0), dataset, "B")
     with pytest.raises(EvaluationError, match=r"one of A, B, C\. Received 'D'"):
         study(model(dataset), dataset, "D")
@@ -96,7 +96,7 @@ def test_what_cannot_be_studied_is_refused(tmp_path) -> None:
         study(model(dataset), dataset, "A")
     with pytest.raises(EvaluationError, match=r"at least 10 samples of C\. Received 9"):
         study(model(dataset), dataset, "C")
-    with pytest.raises(EvaluationError, match="at least 10 validation samples in every fold.*Use fewer folds"):
+    with pytest.raises(EvaluationError, match=r"at least 10 validation samples in every fold.*Use fewer folds"):
         study(model(dataset), dataset, "B", folds=12)
     patients = frozenset(f"{i:064x}" for i in range(200))
     stranger = Ensemble(replace(model(dataset).spec, training_patients=patients), [])

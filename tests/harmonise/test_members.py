@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
+from aio_tune import scaling
 from aio_tune.harmonise import HARMONISERS
 from aio_tune.harmonise.cohort_zscore import SD_FLOOR
-from aio_tune.harmonise.denoise import CLIP, NOISE
+from aio_tune.harmonise.denoise import CLIP, NOISE, UNIT
 from aio_tune.harmonise.fsqn import POINTS
 from aio_tune.harmonise.rank import TOP
+from aio_tune.scaling import ZScore
 from tests.harmonise.test_contract import expression
 
 COUNTS = st.lists(st.integers(0, 5), min_size=2, max_size=30)
@@ -75,8 +77,8 @@ def test_denoise_is_the_wiener_filter() -> None:
     covariance = scores.T @ scores / len(scores)
     target = rng.normal(5, 3, (7, 12)).astype(np.float32)
     seen = np.clip((target - mean) / sd, -CLIP, CLIP)
-    expected = mean + sd * (seen @ np.linalg.inv(covariance + NOISE * np.eye(12)) @ covariance)
-    np.testing.assert_allclose(fitted.transform(target), expected, rtol=1e-5)
+    expected = UNIT * seen @ np.linalg.inv(covariance + NOISE * np.eye(12)) @ covariance
+    np.testing.assert_allclose(fitted.transform(target), expected, atol=1e-6)
 
 
 def test_denoise_of_many_genes_keeps_the_largest_components() -> None:
@@ -93,6 +95,18 @@ def test_denoise_of_many_genes_keeps_the_largest_components() -> None:
     np.testing.assert_allclose(np.linalg.norm(fitted.state()["components"], axis=1), 1, atol=1e-3)
 
 
+def test_scaling_leaves_what_denoise_shrank() -> None:
+    """Genes with little in common with the others stay small beside the others after z-scoring."""
+    rng = np.random.default_rng(6)
+    common = rng.normal(size=(90, 1)) * np.linspace(0, 1, 100)
+    train = (8 + common + rng.normal(0, 0.5, (90, 100))).astype(np.float32)
+    denoised = HARMONISERS["denoise"].fit(train).reference(train)
+    scaled = ZScore.fit(denoised).transform(denoised)
+    assert UNIT <= scaling.SD_FLOOR
+    np.testing.assert_allclose(scaled, (denoised - denoised.mean(axis=0)) / scaling.SD_FLOOR, atol=1e-5)
+    assert scaled[:, :10].std() < 0.5 * scaled[:, -10:].std()
+
+
 def test_denoise_lets_one_lost_gene_change_little() -> None:
     rng = np.random.default_rng(5)
     train = (rng.normal(size=(80, 1)) + rng.normal(8, 0.5, (80, 200))).astype(np.float32)
@@ -100,7 +114,7 @@ def test_denoise_lets_one_lost_gene_change_little() -> None:
     whole, lost = train[:5], train[:5].copy()
     lost[:, 17] = 0
     assert np.abs(lost - whole).max() > 5
-    assert np.abs(fitted.transform(lost) - fitted.transform(whole)).max() < 0.05
+    assert np.abs(fitted.transform(lost) - fitted.transform(whole)).max() < 0.1 * UNIT
 
 
 def test_fsqn_by_hand() -> None:
