@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,13 +31,16 @@ from aio_tune.cohorts.h5ad_positions import h5ad_entries
 from aio_tune.dataset import AioDataset, open_dataset, profile_hashes, write_dataset
 from aio_tune.dataset.h5ad import export_h5ad
 from aio_tune.errors import CohortError, DatasetError
+from aio_tune.tasks import TASKS, Task
 
 GOLDEN = Path(__file__).parent / "golden"
 COLUMNS = ["cohort", "sample_id", "patient_id", "ki67", "nhg", "er", "pgr", "her2", "survival_days", "survival_event"]
 
 
-def prepare(folder: Path, out: Path, positions: GenePositions, genes: int = 100) -> AioDataset:
-    return write_dataset(assemble(read_folder(folder), positions, genes), out, n_genes=genes)
+def prepare(
+    folder: Path, out: Path, positions: GenePositions, genes: int = 100, tasks: Mapping[str, Task] = TASKS
+) -> AioDataset:
+    return write_dataset(assemble(read_folder(folder, tasks), positions, genes), out, n_genes=genes)
 
 
 def positions_of(path: Path) -> GenePositions:

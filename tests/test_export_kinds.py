@@ -36,7 +36,7 @@ def edit(path: Path, change: Callable[[h5py.File], None]) -> None:
 
 
 def test_the_way_there_and_back_changes_nothing(dataset: AioDataset, exported: Path, tmp_path: Path) -> None:
-    back = prepare(exported.parent, tmp_path / "back", positions_of(exported))
+    back = prepare(exported.parent, tmp_path / "back", positions_of(exported), tasks=dataset.tasks)
     assert back.kinds == dataset.kinds == ("expression", "copy_number", "methylation")
     assert back.manifest.kinds == dataset.manifest.kinds
     assert back.matrix().tobytes() == dataset.matrix().tobytes()

@@ -154,10 +154,10 @@ def test_one_patient_per_label():
 @pytest.mark.real
 def test_real_grade_labels_are_shared_out_within_one_sample(real_data):
     from aio_tune.cohorts import read_folder
-    from aio_tune.tasks import get_task
+    from aio_tune.tasks import TASKS
 
     clinical = read_folder(real_data)[0].clinical
-    labels = get_task("nhg").encode(clinical["nhg"])
-    folds = make_folds(labels, clinical["patient_id"].to_numpy(str), 5, 0, get_task("nhg").classes)
+    labels = TASKS["nhg"].encode(clinical["nhg"])
+    folds = make_folds(labels, clinical["patient_id"].to_numpy(str), 5, 0, TASKS["nhg"].classes)
     counts = np.array([np.bincount(labels[valid], minlength=3) for valid in folds.valid])
     assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()

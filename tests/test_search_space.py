@@ -221,7 +221,7 @@ MISTAKES = [
         "a value within the space of optimizer. Received 'adm'. Did you mean 'adam'?",
     ),
     (", learning_rate: 3e-4", ", learning_rat: 3e-4", 17, "Received 'learning_rat'. Did you mean 'learning_rate'?"),
-    ("task: ki67", "task: k67", 1, "one of ki67, nhg, er, pgr, her2. Received 'k67'. Did you mean 'ki67'?"),
+    ("task: ki67", "task: k67", 1, "one of ki67, nhg, er, pgr, her2, pam50. Received 'k67'. Did you mean 'ki67'?"),
     ("trials: 8", "trials: 8\nmetric: acuracy", 4, "Received 'acuracy'. Did you mean 'accuracy'?"),
     ("trials: 8", "trials: 8\nmetric: auc_G1", 4, "a metric of ki67"),
     (

@@ -49,6 +49,7 @@ def _cohort(v1: AioDataset, number: int, rows: range) -> Cohort:
         notes=entry.notes,
         simulated=entry.simulated,
         omics=omics,
+        tasks=v1.tasks,
     )
 
 

@@ -9,8 +9,11 @@ from aio_tune.cli.console import JsonOption, command_line, say, say_json, say_ta
 from aio_tune.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aio_tune.dataset import AioDataset
     from aio_tune.dataset.statistics import GeneStatistics
+    from aio_tune.tasks import Task
 
 
 def simulate(
@@ -44,6 +47,9 @@ def prepare(
         Path | None,
         typer.Option(help="Other names of genes: HGNC's complete set, or TSV. Default: found in the folders."),
     ] = None,
+    task: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A task of your own, declared in YAML; repeatable.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
 ) -> None:
     """Turn cohort files into an AIO dataset.
@@ -55,15 +61,17 @@ def prepare(
     from aio_tune.cli.prepare_view import PrepareView
     from aio_tune.cohorts.progress import telling
     from aio_tune.dataset import unchanged
+    from aio_tune.tasks import with_declared
 
+    tasks = with_declared(task or [])
     try:
-        dataset = unchanged(out, folders, genes, annotation, aliases)
+        dataset = unchanged(out, folders, genes, annotation, aliases, tasks)
         if dataset is not None:
             say(f"Nothing to do: {out} was made of the same files with the same options.")
         else:
             with PrepareView() as view, telling(view):
                 dataset = prepare_dataset(
-                    folders, out, genes=genes, annotation=annotation, aliases=aliases, overwrite=overwrite
+                    folders, out, genes=genes, annotation=annotation, aliases=aliases, tasks=tasks, overwrite=overwrite
                 )
     except KeyboardInterrupt:
         raise DatasetError(f"The preparation was interrupted; nothing unfinished is left at {out}.") from None
@@ -82,14 +90,17 @@ def prepare_dataset(
     genes: int,
     annotation: Path | None,
     aliases: Path | None = None,
+    tasks: "Mapping[str, Task] | None" = None,
     overwrite: bool = False,
 ) -> "AioDataset":
     """Read the cohorts of ``folders``, bring them to common genes and scale, and write the dataset."""
     from aio_tune.cohorts import assemble, find_names, find_positions, read_folder, read_names, read_positions
     from aio_tune.dataset import check_target, write_dataset
+    from aio_tune.tasks import TASKS
 
     check_target(out, overwrite)
-    cohorts = [cohort for folder in folders for cohort in read_folder(folder)]
+    asked = TASKS if tasks is None else tasks
+    cohorts = [cohort for folder in folders for cohort in read_folder(folder, asked)]
     positions = read_positions(annotation or find_positions(folders))
     table = aliases or find_names(folders)
     names = None if table is None else read_names(table)
@@ -161,13 +172,11 @@ def _table_one(dataset: "AioDataset") -> dict[str, dict[str, dict[str, dict[str,
 
 
 def _print_description(dataset: "AioDataset", correlation: dict[str, float]) -> None:
-    from aio_tune.tasks import TASKS
-
     cohorts = dataset.manifest.cohorts
     columns = ["", *[f"{cohort.name}{' (simulated)' if cohort.simulated else ''}" for cohort in cohorts]]
     rows = [["all", *[f"{cohort.subjects:,} / {cohort.samples:,}" for cohort in cohorts]]]
     tables = [cohort.table_one for cohort in cohorts]
-    for task in TASKS.values():
+    for task in dataset.tasks.values():
         for name in (*task.classes, "missing"):
             counts = [(table.subjects[task.name][name], table.profiled[task.name][name]) for table in tables]
             rows.append([f"{task.title}: {name}", *[f"{subjects:,} / {profiled:,}" for subjects, profiled in counts]])
@@ -209,14 +218,13 @@ def draw_images(dataset: "AioDataset", folder: Path, per_class: int = 2) -> list
     from aio_tune.figures import aio_figure, save_png
     from aio_tune.kinds import EXPRESSION
     from aio_tune.preprocess import Preprocessor
-    from aio_tune.tasks import TASKS
 
     folder.mkdir(parents=True, exist_ok=True)
     first = (dataset.cohort_names[0],)
     samples, matrix = dataset.samples(first), dataset.matrix(first, kinds=(EXPRESSION,))
     preprocessor = Preprocessor.fit("minmax", "square", matrix, seed=0)
     paths = []
-    for task in TASKS.values():
+    for task in dataset.tasks.values():
         chosen = [
             row for name in task.classes for row in samples.index[samples[task.name] == name][:per_class].tolist()
         ]

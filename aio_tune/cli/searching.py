@@ -107,8 +107,8 @@ def search_and_register(
     from aio_tune.search_space import load_space
     from aio_tune.tracking import Mirror, ensure_store
 
-    spec = load_space(space, overrides)
     dataset = open_dataset(data)
+    spec = load_space(space, overrides, tasks=dataset.tasks)
     check_name(home.run(name), resume)
     # Before anything is written: what cannot be searched leaves nothing behind.
     rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)

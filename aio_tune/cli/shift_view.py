@@ -88,13 +88,12 @@ def draw_shifts(shifts: "dict[str, Shift]", path: Path) -> Path:
 def _prevalences(dataset: "AioDataset") -> dict[str, dict[str, dict[str, float]]]:
     """Task -> cohort -> class -> share among the labelled."""
     from aio_tune.harmonise.shift import prevalence
-    from aio_tune.tasks import TASKS
 
     samples = dataset.samples()
     of_cohort = {name: samples[samples["cohort"] == name] for name in dataset.cohort_names}
     return {
         task.name: prevalence({name: task.encode(rows[task.name]) for name, rows in of_cohort.items()}, task.classes)
-        for task in TASKS.values()
+        for task in dataset.tasks.values()
     }
 
 

@@ -1,6 +1,6 @@
 """Several cohorts on one scale, with the same genes in genomic order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from aio_tune.cohorts.positions import GenePositions
 from aio_tune.cohorts.progress import tell
 from aio_tune.cohorts.units import Unit, to_common, to_linear
 from aio_tune.errors import CohortError
+from aio_tune.tasks import Task
 
 _CHUNK = 64  # samples converted at once: of 30,000 genes some 16 MB as float64, which the allocator keeps and reuses
 
@@ -62,6 +63,11 @@ class Assembly:
     dropped_genes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The questions whose labels every cohort's tables have."""
+        return self.cohorts[0].tasks
+
+    @property
     def kinds(self) -> dict[str, OmicsUnit]:
         """Every kind beside expression that any of the cohorts has, in order of appearance, and its unit.
 
@@ -99,6 +105,8 @@ def assemble(
     called = [cohort.name for cohort in cohorts]
     if not cohorts or len(set(called)) < len(called):
         raise CohortError(f"Expected cohorts of different names. Received {', '.join(called) or 'none'}.")
+    if any(cohort.tasks != cohorts[0].tasks for cohort in cohorts):
+        raise CohortError("Expected cohorts that were read with the same tasks. Received others.")
     common_units((cohort.name, cohort.omics) for cohort in cohorts)
     cohorts = [rename_genes(cohort, names or GeneNames(), positions) for cohort in cohorts]
     shared = set(cohorts[0].genes).intersection(*(cohort.genes for cohort in cohorts[1:]))

@@ -1,6 +1,7 @@
 """What a cohort is, and what every reader of one guarantees."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from aio_tune.cohorts.omics import Omics
 from aio_tune.cohorts.units import Unit
+from aio_tune.tasks import TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,14 @@ class Cohort:
         genes: gene symbols, unique, length n_genes.
         unit: what one value of ``expression`` means.
         clinical: one row per profiled sample, in the order of ``expression``; the index is the sample id (unique).
-            Columns: ``patient_id`` (``"GSE96058:F8"``: the series, then the patient), one string column per task of
-            ``aio_tune.tasks.TASKS`` (class name or missing), ``survival_days`` (float, missing is NaN),
-            ``survival_event`` (float 0/1, NaN), ``platform`` (string).
+            Columns: ``patient_id`` (``"GSE96058:F8"``: the series, then the patient), one string column per task
+            (class name or missing), ``survival_days`` (float, missing is NaN), ``survival_event`` (float 0/1, NaN),
+            ``platform`` (string).
         subjects: the same columns for *all* subjects of the clinical table, with or without a profile.
         sources: file name -> sha256 of every file read.
         notes: what a user must be told (counts of titles without profile, replicates dropped, labels left out).
         simulated: True when the files say that they were simulated.
+        tasks: the questions whose labels are in these tables, by name.
         omics: further kinds by name, e.g. ``"methylation"``, each of the same samples and genes as ``expression``.
     """
 
@@ -42,6 +45,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     simulated: bool = False
     omics: dict[str, Omics] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
 
     def select_genes(self, genes: tuple[str, ...]) -> "Cohort":
         """The same cohort with these genes only, in this order."""
@@ -68,5 +72,10 @@ class CohortFormat(ABC):
         """Whether this folder holds a cohort of this format."""
 
     @abstractmethod
-    def read(self, folder: Path) -> list[Cohort]:
-        """The cohorts of this folder; a series may give several (GSE96058: one per sequencer)."""
+    def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
+        """The cohorts of this folder; a series may give several (GSE96058: one per sequencer).
+
+        Args:
+            folder: one that it claims.
+            tasks: the questions to look for labels of, by name.
+        """

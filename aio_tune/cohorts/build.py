@@ -12,6 +12,7 @@ from aio_tune.cohorts.clinical import plural
 from aio_tune.cohorts.omics import Omics
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, sum_duplicates
+from aio_tune.tasks import TASKS, Task
 
 
 def build_cohort(
@@ -24,6 +25,7 @@ def build_cohort(
     sources: dict[str, str],
     folder: Path,
     symbols: Sequence[str | None] | None = None,
+    tasks: Mapping[str, Task] = TASKS,
     omics: Mapping[str, Omics] | None = None,
 ) -> Cohort:
     """A cohort of the subjects that have a profile, with one column per gene symbol.
@@ -37,6 +39,7 @@ def build_cohort(
         sources: file name -> sha256.
         folder: where the files lie; a ``simulation.json`` in it marks the cohort as simulated.
         symbols: gene symbol of each row of the file, None where it has none; by default the rows' names.
+        tasks: the questions whose labels are columns of ``subjects``.
         omics: further kinds of the profiled subjects and of the genes with a symbol, in their order; symbols differ.
 
     Raises:
@@ -70,6 +73,7 @@ def build_cohort(
         notes=(*notes, *more),
         simulated=(folder / "simulation.json").is_file(),
         omics=dict(omics or {}),
+        tasks=tasks,
     )
     check_cohort(cohort)
     return cohort

@@ -3,10 +3,9 @@
 import numpy as np
 
 from aio_tune.cohorts.base import Cohort
-from aio_tune.cohorts.clinical import CLINICAL_COLUMNS
+from aio_tune.cohorts.clinical import clinical_columns
 from aio_tune.cohorts.omics import check_kind_name, check_values, first_gap
 from aio_tune.errors import CohortError
-from aio_tune.tasks import TASKS
 
 
 def check_cohort(cohort: Cohort) -> None:
@@ -17,16 +16,15 @@ def check_cohort(cohort: Cohort) -> None:
     """
     _check_expression(cohort)
     _check_omics(cohort)
+    columns = clinical_columns(cohort.tasks)
     for name, table in (("clinical", cohort.clinical), ("subjects", cohort.subjects)):
-        _require(
-            cohort, tuple(table.columns) == CLINICAL_COLUMNS, f"the columns {CLINICAL_COLUMNS} in {name}", list(table)
-        )
+        _require(cohort, tuple(table.columns) == columns, f"the columns {columns} in {name}", list(table))
         _require(cohort, table.index.is_unique, f"each sample once in {name}", _first_duplicate(table.index))
         patients = table["patient_id"]
         _require(
             cohort, bool((patients.notna() & (patients != "")).all()), f"a patient for every sample of {name}", "none"
         )
-        for task in TASKS.values():
+        for task in cohort.tasks.values():
             unknown = set(table[task.name].dropna()) - set(task.classes)
             _require(cohort, not unknown, f"{task.title} to be one of {task.classes}", sorted(unknown))
         days, event = table["survival_days"].dropna(), table["survival_event"].dropna()

@@ -1,46 +1,28 @@
 """From what a file says of its samples to the clinical table of a cohort, and the join with the profiles."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from aio_tune.errors import CohortError
-from aio_tune.tasks import TASKS
+from aio_tune.tasks import Label, Task
 
 MISSING_WORDS = frozenset({"", "na"})
 """What stands for a missing value, in lower case: GEO's literal NA, or nothing."""
 
-CLINICAL_COLUMNS = ("patient_id", *TASKS, "survival_days", "survival_event", "platform")
-"""Columns of ``Cohort.clinical`` and ``Cohort.subjects``, in order."""
-
 MAX_WITHOUT_CLINICAL = 0.10
 """Share of profiles that may lack a clinical row; with more, the two files do not belong together."""
 
-ZERO_ONE = {"0": "negative", "1": "positive"}
-"""How GSE96058 writes a status."""
+FEWEST_FRACTIONS = 20
+"""So many numbers, none over 1, are fractions and no percentages."""
 
 
-@dataclass(frozen=True)
-class Label:
-    """How a cohort writes the label of one task.
-
-    Attributes:
-        task: a name in ``aio_tune.tasks.TASKS``.
-        key: the characteristic or column, in lower case.
-        classes: value as written, in lower case -> class name.
-        invalid: values, in lower case, documented as wrong: read as missing and counted in the notes.
-        lenient: unknown values are read as missing and counted instead of refused. Only for labels whose values
-            are not documented.
-    """
-
-    task: str
-    key: str
-    classes: Mapping[str, str]
-    invalid: frozenset[str] = frozenset()
-    lenient: bool = False
+def clinical_columns(tasks: Iterable[str]) -> tuple[str, ...]:
+    """Columns of ``Cohort.clinical`` and ``Cohort.subjects``, in order."""
+    return ("patient_id", *tasks, "survival_days", "survival_event", "platform")
 
 
 def is_missing(value: str) -> bool:
@@ -55,12 +37,13 @@ def without_missing_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_labels(
-    label: Label, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
+    label: Label, title: str, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
 ) -> tuple[list[str | None], list[str]]:
     """The class name of every sample, None where missing, and notes for the user.
 
     Args:
         label: how the label is written.
+        title: how the task is called.
         samples: sample ids, for messages.
         records: what is known of each sample, by lower-case key.
         where: the file's name, for messages.
@@ -68,9 +51,10 @@ def read_labels(
     Raises:
         CohortError: a value is neither missing nor one that the label knows; sample and value are named.
     """
-    title = TASKS[label.task].title
     if not any(label.key in record for record in records):
         return [None] * len(records), [f"{title}: no {label.key!r} in {where}, left missing."]
+    if label.limits:
+        return _divided(label, samples, records, where), []
     out: list[str | None] = []
     left_out: dict[str, int] = {}
     for sample, record in zip(samples, records, strict=True):
@@ -93,6 +77,48 @@ def read_labels(
         for value, n in sorted(left_out.items())
     ]
     return out, notes
+
+
+def read_all_labels(
+    labels: Iterable[Label], tasks: Mapping[str, Task], samples: Sequence[str],
+    records: Sequence[Mapping[str, str]], where: str,
+) -> tuple[dict[str, list[str | None]], list[str]]:  # fmt: skip
+    """``read_labels`` of each: task -> class names, and all notes."""
+    found: dict[str, list[str | None]] = {}
+    notes: list[str] = []
+    for label in labels:
+        found[label.task], more = read_labels(label, tasks[label.task].title, samples, records, where)
+        notes += more
+    return found, notes
+
+
+def _divided(
+    label: Label, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
+) -> list[str | None]:
+    """Classes of numbers that limits divide."""
+    numbers = [_measured(record.get(label.key, ""), label, name, where)
+               for name, record in zip(samples, records, strict=True)]  # fmt: skip
+    known = [number for number in numbers if not math.isnan(number)]
+    if label.percent and len(known) >= FEWEST_FRACTIONS and 0 < max(known) <= 1:
+        raise CohortError(
+            f"Expected percentages as {label.key!r} in {where}. Received nothing over {max(known):g}: "
+            "these look like fractions or a status."
+        )
+    return [None if math.isnan(number) else label.names[bisect_left(label.limits, number)] for number in numbers]
+
+
+def _measured(value: str, label: Label, sample: str, where: str) -> float:
+    """A number, within 0 to 100 if it is a percentage, NaN where missing."""
+    if is_missing(value):
+        return float("nan")
+    try:
+        number = float(value.strip().removesuffix("%") if label.percent else value)
+    except ValueError:
+        number = float("nan")
+    if not math.isfinite(number) or (label.percent and not 0 <= number <= 100):
+        expected = "a percentage of 0 to 100" if label.percent else "a number"
+        raise CohortError(f"Expected {expected} as {label.key!r} in {where}. Received {value!r} for sample {sample!r}.")
+    return number
 
 
 def read_number(record: Mapping[str, str], key: str, sample: str, where: str) -> float:
@@ -131,22 +157,30 @@ def clinical_table(
     *,
     samples: Sequence[str],
     patients: Sequence[str],
+    tasks: Mapping[str, Task],
     labels: Mapping[str, Sequence[str | None]],
     platforms: Sequence[str],
     survival_days: Sequence[float] | None = None,
     survival_event: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """A table of `CLINICAL_COLUMNS`, one row per sample; tasks not in ``labels`` are missing throughout."""
+    """A table of `clinical_columns`, one row per sample; tasks not in ``labels`` are missing throughout.
+
+    A task that regroups another one follows that one's labels.
+    """
     n = len(samples)
+    labels = dict(labels)
+    for task in tasks.values():
+        if task.of and task.of in labels:
+            labels[task.name] = [None if label is None else task.groups.get(label) for label in labels[task.of]]
     data: dict[str, pd.Series] = {"patient_id": pd.Series(list(patients), dtype="str")}
-    for task in TASKS:
-        data[task] = pd.Series(list(labels.get(task, [None] * n)), dtype="str")
+    for name in tasks:
+        data[name] = pd.Series(list(labels.get(name, [None] * n)), dtype="str")
     data["survival_days"] = pd.Series([float("nan")] * n if survival_days is None else survival_days, dtype="float64")
     data["survival_event"] = pd.Series(
         [float("nan")] * n if survival_event is None else survival_event, dtype="float64"
     )
     data["platform"] = pd.Series(list(platforms), dtype="str")
-    table = pd.DataFrame(data, columns=list(CLINICAL_COLUMNS))
+    table = pd.DataFrame(data, columns=list(clinical_columns(tasks)))
     table.index = pd.Index(list(samples), dtype="str", name="sample_id")
     return table
 

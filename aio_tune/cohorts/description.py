@@ -1,16 +1,15 @@
 """Description files: small YAML files beside a cohort's data that say what the data cannot say of themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from aio_tune.cohorts.clinical import Label
 from aio_tune.cohorts.lengths import COUNTS
 from aio_tune.cohorts.units import Unit
 from aio_tune.errors import CohortError
-from aio_tune.tasks import TASKS
+from aio_tune.tasks import Label, Task, labels_of
 
 _Description = TypeVar("_Description", bound=BaseModel)
 
@@ -52,11 +51,16 @@ class LabelColumn(Model):
     classes: dict[str, str]
 
 
-def read_label_columns(columns: Mapping[str, LabelColumn], where: str) -> list[Label]:
-    """What a description says of labels.
+def read_label_columns(
+    columns: Mapping[str, LabelColumn], cohort: str, there: Collection[str], tasks: Mapping[str, Task], where: str
+) -> list[Label]:
+    """What a description says of labels, and what the tasks say of this cohort beside it, as far as it is there.
 
     Args:
         columns: task -> its column.
+        cohort: its name.
+        there: the columns that the file has.
+        tasks: the questions that there are, by name.
         where: name of the description, for messages.
 
     Raises:
@@ -64,15 +68,18 @@ def read_label_columns(columns: Mapping[str, LabelColumn], where: str) -> list[L
     """
     out = []
     for task, label in columns.items():
-        if task not in TASKS:
-            raise CohortError(f"Expected labels of {', '.join(TASKS)} in {where}. Received {task!r}.")
-        unknown = sorted(set(label.classes.values()) - set(TASKS[task].classes))
+        if task not in tasks:
+            raise CohortError(
+                f"Expected labels of {', '.join(tasks)} in {where}. Received {task!r}.",
+                "Declare further tasks with --task FILE.",
+            )
+        unknown = sorted(set(label.classes.values()) - set(tasks[task].classes))
         if unknown:
             raise CohortError(
-                f"Expected the classes {', '.join(TASKS[task].classes)} for {task} in {where}. Received {unknown[0]!r}."
+                f"Expected the classes {', '.join(tasks[task].classes)} for {task} in {where}. Received {unknown[0]!r}."
             )
         out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
-    return out
+    return out + [label for label in labels_of(cohort, tasks) if label.task not in columns and label.key in there]
 
 
 def read_description(path: Path, model: type[_Description]) -> _Description:

@@ -1,5 +1,6 @@
 """The known cohorts. A new one is one new file and one line in `FORMATS`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aio_tune.cohorts.base import Cohort, CohortFormat
@@ -10,6 +11,7 @@ from aio_tune.cohorts.h5ad import AnnDataFile
 from aio_tune.cohorts.omics_files import attach_omics
 from aio_tune.cohorts.table import GenericTable
 from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS, Task
 
 FORMATS: tuple[CohortFormat, ...] = (
     GSE96058(),
@@ -20,8 +22,12 @@ FORMATS: tuple[CohortFormat, ...] = (
 )
 
 
-def read_folder(folder: Path) -> list[Cohort]:
+def read_folder(folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
     """Every cohort that the folder holds, in the order of `FORMATS`, with the further omics of its ``omics.yaml``.
+
+    Args:
+        folder: where the files are.
+        tasks: the questions to look for labels of, by name.
 
     Raises:
         CohortError: there is no such folder, no known cohort in it, or a cohort that cannot be read honestly.
@@ -35,4 +41,4 @@ def read_folder(folder: Path) -> list[Cohort]:
             f"Expected the files of a known cohort ({names}) in {folder}. Received none.",
             "Keep GEO's file names, or describe a table of your own in a cohort.yaml beside it.",
         )
-    return attach_omics(folder, [cohort for known in claimed for cohort in known.read(folder)])
+    return attach_omics(folder, [cohort for known in claimed for cohort in known.read(folder, tasks)])

@@ -12,7 +12,7 @@ taken for one patient. This errs towards fewer patients, so that folds never par
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,20 +20,20 @@ import pandas as pd
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
-    Label,
     clinical_table,
     find_all,
     find_one,
     is_missing,
     match_profiles,
     plural,
-    read_labels,
+    read_all_labels,
 )
 from aio_tune.cohorts.geo import SeriesMatrix, read_series_matrix
 from aio_tune.cohorts.text_table import TextTable, read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
+from aio_tune.tasks import TASKS, Task, labels_of
 
 SERIES = "GSE163882"
 EXPRESSION = "GSE163882*tpm*.csv*"
@@ -44,13 +44,6 @@ SYMBOL_COLUMN = "annotation"
 MOST_SAMPLES_OF_ONE_PATIENT = 4
 """A label shared by more samples is a description, not an accession number."""
 
-_RECEPTOR = {"p": "positive", "n": "negative", "positive": "positive", "negative": "negative"}
-_LABELS = (
-    Label("nhg", "tumor grage", {"1": "G1", "2": "G2", "3": "G3"}, invalid=frozenset({"0"})),
-    Label("er", "estrogen receptor status", _RECEPTOR, lenient=True),
-    Label("pgr", "progesterone receptor status", _RECEPTOR, lenient=True),
-    Label("her2", "her2 receptor status", _RECEPTOR, lenient=True),
-)
 _SAMPLE = re.compile(r"BA\d+")
 
 
@@ -62,7 +55,7 @@ class GSE163882(CohortFormat):
     def claims(self, folder: Path) -> bool:
         return bool(find_all(folder, EXPRESSION) or find_all(folder, SERIES_MATRIX))
 
-    def read(self, folder: Path) -> list[Cohort]:
+    def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
         expression_file = find_one(folder, EXPRESSION, "table of TPM of GSE163882")
         matrix = read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE163882"))
         samples, _ = _split_titles(matrix)
@@ -71,7 +64,7 @@ class GSE163882(CohortFormat):
         _, notes = match_profiles(table.columns, samples, f"{expression_file.name} and {matrix.name}")
         check_unit(table.values, UNIT, expression_file.name)
 
-        subjects, label_notes = _subjects(matrix)
+        subjects, label_notes = _subjects(matrix, tasks)
         notes += label_notes
         symbols, symbol_notes = _symbols(table, expression_file.name)
         cohort = build_cohort(
@@ -83,6 +76,7 @@ class GSE163882(CohortFormat):
             sources={matrix.name: matrix.sha256, expression_file.name: sha256_of(expression_file)},
             folder=folder,
             symbols=symbols,
+            tasks=tasks,
         )
         return [cohort]
 
@@ -93,18 +87,14 @@ def read_subjects(folder: Path) -> pd.DataFrame:
     Raises:
         CohortError: there is no series matrix, or what it says cannot be read.
     """
-    return _subjects(read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE163882")))[0]
+    return _subjects(read_series_matrix(find_one(folder, SERIES_MATRIX, "series matrix of GSE163882")), TASKS)[0]
 
 
-def _subjects(matrix: SeriesMatrix) -> tuple[pd.DataFrame, list[str]]:
+def _subjects(matrix: SeriesMatrix, tasks: Mapping[str, Task]) -> tuple[pd.DataFrame, list[str]]:
     """One row per sample, and notes."""
     samples, specimens = _split_titles(matrix)
     records = [sample.characteristics for sample in matrix.samples]
-    labels: dict[str, list[str | None]] = {}
-    notes: list[str] = []
-    for label in _LABELS:
-        labels[label.task], more = read_labels(label, samples, records, matrix.name)
-        notes += more
+    labels, notes = read_all_labels(labels_of(SERIES, tasks), tasks, samples, records, matrix.name)
     patients = group_patients(samples, specimens)
     repeated = len(patients) - len(set(patients))
     if repeated:
@@ -112,6 +102,7 @@ def _subjects(matrix: SeriesMatrix) -> tuple[pd.DataFrame, list[str]]:
     subjects = clinical_table(
         samples=samples,
         patients=[f"{SERIES}:{patient}" for patient in patients],
+        tasks=tasks,
         labels=labels,
         platforms=[PLATFORM] * len(samples),
     )

@@ -22,15 +22,13 @@ import pandas as pd
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
-    ZERO_ONE,
-    Label,
     clinical_table,
     find_all,
     find_one,
     match_profiles,
     plural,
+    read_all_labels,
     read_event,
-    read_labels,
     read_number,
     without_missing_words,
 )
@@ -39,6 +37,7 @@ from aio_tune.cohorts.text_table import put_first, read_text_table
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
+from aio_tune.tasks import TASKS, Task, labels_of
 
 SERIES = "GSE96058"
 EXPRESSION = "GSE96058*_gene_expression*transformed.csv*"
@@ -48,13 +47,6 @@ UNIT = Unit.LOG2_FPKM_01
 _INSTRUMENT = {"GPL11154": "HiSeq 2000", "GPL18573": "NextSeq 500"}
 _COHORT = {"HiSeq 2000": SERIES, "NextSeq 500": f"{SERIES}-NextSeq"}
 
-_LABELS = (
-    Label("ki67", "ki67 status", ZERO_ONE),
-    Label("nhg", "nhg", {"g1": "G1", "g2": "G2", "g3": "G3"}),
-    Label("er", "er status", ZERO_ONE),
-    Label("pgr", "pgr status", ZERO_ONE),
-    Label("her2", "her2 status", ZERO_ONE),
-)
 _TITLE = re.compile(r"(?P<patient>F\d+)(?P<replicate>repl)?")
 
 
@@ -77,7 +69,7 @@ class GSE96058(CohortFormat):
     def claims(self, folder: Path) -> bool:
         return bool(find_all(folder, EXPRESSION) or find_all(folder, SERIES_MATRIX))
 
-    def read(self, folder: Path) -> list[Cohort]:
+    def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
         expression_file = find_one(folder, EXPRESSION, "expression table of GSE96058")
         columns, sources = _read_columns(folder)
         where = f"{expression_file.name} and {' and '.join(sources)}"
@@ -85,7 +77,7 @@ class GSE96058(CohortFormat):
         sources[expression_file.name] = sha256_of(expression_file)
         matched, notes = match_profiles(table.columns, [column.title for column in columns], where)
         check_unit(table.values, UNIT, expression_file.name)
-        rows, label_notes = _clinical(columns, " and ".join(name for name in sources if "series_matrix" in name))
+        rows, label_notes = _clinical(columns, tasks, " and ".join(name for name in sources if "series_matrix" in name))
 
         kept: dict[str, list[str]] = {}  # cohort -> titles
         told: dict[str, list[str]] = {}  # cohort -> notes
@@ -116,6 +108,7 @@ class GSE96058(CohortFormat):
                 notes=told[name],
                 sources=sources,
                 folder=folder,
+                tasks=tasks,
             )
             for name, titles in kept.items()
         ]
@@ -132,7 +125,7 @@ def read_subjects(folder: Path) -> dict[str, pd.DataFrame]:
         CohortError: there is no series matrix, or what it says cannot be read.
     """
     columns, sources = _read_columns(folder)
-    rows, _ = _clinical(columns, " and ".join(sources))
+    rows, _ = _clinical(columns, TASKS, " and ".join(sources))
     raw = pd.DataFrame([column.characteristics for column in columns], index=rows.index, dtype="str")
     rows = rows.join(without_missing_words(raw[[name for name in raw if name not in rows]]))
     found, taken = {}, set[str]()
@@ -201,19 +194,16 @@ def _counted(name: str, noun: str, n: int, what: str) -> list[str]:
     return [f"{name}: {plural(n, noun)} {what}."] if n else []
 
 
-def _clinical(columns: Sequence[_Column], where: str) -> tuple[pd.DataFrame, list[str]]:
+def _clinical(columns: Sequence[_Column], tasks: Mapping[str, Task], where: str) -> tuple[pd.DataFrame, list[str]]:
     """Clinical rows of all columns of the series, and notes; also what is set aside later must be readable."""
     titles = [column.title for column in columns]
     records = [column.characteristics for column in columns]
-    labels: dict[str, list[str | None]] = {}
-    notes: list[str] = []
-    for label in _LABELS:
-        labels[label.task], more = read_labels(label, titles, records, where)
-        notes += more
+    labels, notes = read_all_labels(labels_of(SERIES, tasks), tasks, titles, records, where)
     pairs = list(zip(records, titles, strict=True))
     rows = clinical_table(
         samples=titles,
         patients=[f"{SERIES}:{column.patient}" for column in columns],
+        tasks=tasks,
         labels=labels,
         platforms=[column.instrument for column in columns],
         survival_days=[read_number(record, "overall survival days", title, where) for record, title in pairs],

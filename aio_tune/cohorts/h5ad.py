@@ -18,8 +18,8 @@ from aio_tune.cohorts.clinical import (
     clinical_table,
     find_all,
     find_one,
+    read_all_labels,
     read_event,
-    read_labels,
     read_number,
 )
 from aio_tune.cohorts.description import LabelColumn, read_label_columns
@@ -39,7 +39,7 @@ from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
-from aio_tune.tasks import TASKS
+from aio_tune.tasks import TASKS, Task
 
 _ReadNumber = Callable[[Mapping[str, str], str, str, str], float]
 
@@ -52,7 +52,7 @@ class AnnDataFile(CohortFormat):
     def claims(self, folder: Path) -> bool:
         return bool(find_all(folder, "*.h5ad"))
 
-    def read(self, folder: Path) -> list[Cohort]:
+    def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
         path = find_one(folder, "*.h5ad", "AnnData file")
         with open_h5ad(path) as file:
             given = find_description(folder)
@@ -62,7 +62,7 @@ class AnnDataFile(CohortFormat):
                     f"Expected an {DESCRIPTION} beside {path.name} that names the unit of its values. Received none.",
                     "One of two lines will do: `name: our_cohort` and `expression: {unit: TPM}`.",
                 )
-            described = given or _of_export(file, provenance)
+            described = given or _of_export(file, provenance, tasks)
             layer, unit = described.expression.layer, described.expression.becomes
             _refuse_duplicates(file.names("obs"), f"obs of {path.name}")
             _refuse_other_logarithm(file, described)
@@ -89,6 +89,7 @@ class AnnDataFile(CohortFormat):
                 symbols=symbols,
                 omics=omics,
                 notes=notes,
+                tasks=tasks,
                 sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
             )
             return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
@@ -142,7 +143,7 @@ def _read_omics(file: H5adFile, described: Description, symbols: Sequence[str | 
     return omics
 
 
-def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
+def _of_export(file: H5adFile, provenance: Provenance | None, tasks: Mapping[str, Task]) -> Description:
     """What the description of a file that ``aio-tune export`` wrote would say."""
     columns = file.columns("obs")
     return Description(
@@ -157,7 +158,7 @@ def _of_export(file: H5adFile, provenance: Provenance | None) -> Description:
         ),
         labels={
             name: LabelColumn(column=name, classes={word: word for word in task.classes})
-            for name, task in TASKS.items()
+            for name, task in tasks.items()
             if name in columns
         },
         omics={
@@ -194,6 +195,7 @@ class _Reading:
         symbols: of the genes, None where one has none.
         omics: further kinds, of the rows and columns of ``values``.
         notes: what the user must be told of the whole file.
+        tasks: the questions to look for labels of.
         sources: file name -> sha256.
     """
 
@@ -205,6 +207,7 @@ class _Reading:
     symbols: list[str | None]
     omics: dict[str, Omics]
     notes: list[str]
+    tasks: Mapping[str, Task]
     sources: dict[str, str]
 
     def rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
@@ -230,12 +233,11 @@ class _Reading:
         where = f"obs of {self.file.path.name}"
         samples = self._cells(clinical.sample, rows) or [self.file.names("obs")[row] for row in rows]
         _refuse_duplicates(samples, where)
-        labels: dict[str, list[str | None]] = {}
-        notes = list(self.notes)
-        for label in read_label_columns(self.described.labels, DESCRIPTION):
-            records = [{label.key: cell} for cell in self._cells(label.key, rows)]
-            labels[label.task], more = read_labels(label, samples, records, where)
-            notes += more
+        described = read_label_columns(self.described.labels, name, self.file.columns("obs"), self.tasks, DESCRIPTION)
+        cells = {label.key: self._cells(label.key, rows) for label in described}
+        records = [{key: column[row] for key, column in cells.items()} for row in range(len(rows))]
+        labels, more = read_all_labels(described, self.tasks, samples, records, where)
+        notes = [*self.notes, *more]
         patients = self._cells(clinical.patient, rows) or samples
         if "" in patients:
             raise CohortError(
@@ -244,6 +246,7 @@ class _Reading:
         subjects = clinical_table(
             samples=samples,
             patients=[patient if ":" in patient else f"{name}:{patient}" for patient in patients],
+            tasks=self.tasks,
             labels=labels,
             platforms=self._cells(clinical.platform, rows) or [""] * len(samples),
             survival_days=self._numbers(read_number, clinical.survival_days, samples, rows),
@@ -258,6 +261,7 @@ class _Reading:
             sources=self.sources,
             folder=self.file.path.parent,
             symbols=self.symbols,
+            tasks=self.tasks,
             omics=self._omics(rows),
         )
         if self.provenance is None:

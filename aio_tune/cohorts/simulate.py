@@ -44,6 +44,7 @@ _NHG_MISSING = 0.02
 _NEXTSEQ_SHARE = 0.1  # further patients, on the NextSeq only
 _REPLICATE_SHARE = 0.04
 _PAIR_SHARE = 9 / 222  # patients with two samples in GSE163882
+_LUMINAL_B, _NORMAL_LIKE = 0.4, -1.5  # proliferation over which, and under which
 _RECEPTOR_NOISE = 0.01  # status read wrongly
 
 _Characteristics = Sequence[tuple[str, Sequence[object]]]
@@ -168,6 +169,10 @@ def _scan_b_characteristics(tumours: Tumours, rng: Rng) -> _Characteristics:
     er = (tumours.er_positive ^ (rng.random(n) < _RECEPTOR_NOISE)).astype(int)
     pgr = (tumours.er_positive & (rng.random(n) < 0.9)).astype(int)
     her2 = (rng.random(n) < 0.13).astype(int)
+    # Drawn from nothing new, so that all other values stay what they were.
+    fast, slow = tumours.proliferation > _LUMINAL_B, tumours.proliferation < _NORMAL_LIKE
+    luminal = np.where(fast, "LumB", np.where(slow, "Normal", "LumA"))
+    pam50 = np.where(her2 == 1, "Her2", np.where(tumours.er_positive, luminal, "Basal"))
     return [
         ("age at diagnosis", list(np.clip(rng.normal(62, 13, n), 24, 96).astype(int))),
         ("er status", list(er)),
@@ -175,6 +180,7 @@ def _scan_b_characteristics(tumours: Tumours, rng: Rng) -> _Characteristics:
         ("her2 status", list(her2)),
         ("ki67 status", list(ki67)),
         ("nhg", list(nhg)),
+        ("pam50 subtype", list(pam50)),
         ("overall survival days", list(tumours.survival_days)),
         ("overall survival event", list(tumours.survival_event.astype(int))),
     ]

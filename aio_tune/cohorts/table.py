@@ -19,6 +19,7 @@ labels:                        # task: column, and what its values mean; NA and 
 """
 
 import csv
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -28,11 +29,10 @@ import numpy as np
 from aio_tune.cohorts.base import Cohort, CohortFormat
 from aio_tune.cohorts.build import build_cohort
 from aio_tune.cohorts.clinical import (
-    Label,
     clinical_table,
     match_profiles,
+    read_all_labels,
     read_event,
-    read_labels,
     read_number,
 )
 from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_description, read_label_columns
@@ -41,6 +41,7 @@ from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table
 from aio_tune.cohorts.units import check_unit
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
+from aio_tune.tasks import TASKS, Label, Task
 
 DESCRIPTION = "cohort.yaml"
 
@@ -75,7 +76,7 @@ class GenericTable(CohortFormat):
     def claims(self, folder: Path) -> bool:
         return (folder / DESCRIPTION).is_file()
 
-    def read(self, folder: Path) -> list[Cohort]:
+    def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
         described = read_description(folder / DESCRIPTION, _Description)
         expression_file = inside(folder, described.expression.file, DESCRIPTION)
         clinical_file = inside(folder, described.clinical.file, DESCRIPTION)
@@ -101,10 +102,10 @@ class GenericTable(CohortFormat):
             sources.append(lengths)
         check_unit(table.values, unit, expression_file.name)
 
-        labels: dict[str, list[str | None]] = {}
-        for label in _labels(described, columns, clinical_file):
-            labels[label.task], more = read_labels(label, samples, records, clinical_file.name)
-            notes += more
+        labels, more = read_all_labels(
+            _labels(described, tasks, columns, clinical_file), tasks, samples, records, clinical_file.name
+        )
+        notes += more
         patients = samples
         if described.clinical.patient is not None:
             patients = _column(described.clinical.patient, columns, records, clinical_file)
@@ -126,6 +127,7 @@ class GenericTable(CohortFormat):
         subjects = clinical_table(
             samples=samples,
             patients=[f"{described.name}:{patient}" for patient in patients],
+            tasks=tasks,
             labels=labels,
             platforms=platforms,
             survival_days=days,
@@ -140,6 +142,7 @@ class GenericTable(CohortFormat):
             sources={path.name: sha256_of(path) for path in sources},
             folder=folder,
             symbols=symbols,
+            tasks=tasks,
         )
         return [cohort]
 
@@ -168,8 +171,8 @@ def _column(column: str, columns: list[str], records: list[dict[str, str]], path
     return [record[key] for record in records]
 
 
-def _labels(described: _Description, columns: list[str], path: Path) -> list[Label]:
-    labels = read_label_columns(described.labels, DESCRIPTION)
+def _labels(described: _Description, tasks: Mapping[str, Task], columns: list[str], path: Path) -> list[Label]:
+    labels = read_label_columns(described.labels, described.name, columns, tasks, DESCRIPTION)
     return [replace(label, key=_key(label.key, columns, path)) for label in labels]
 
 

@@ -1,6 +1,6 @@
 """Whether preparing a dataset again would give the same dataset."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +9,7 @@ from aio_tune.dataset.manifest import CohortEntry, Manifest, release
 from aio_tune.dataset.opened import AioDataset, open_dataset
 from aio_tune.errors import CohortError, DatasetError
 from aio_tune.files import sha256_of
+from aio_tune.tasks import TASKS, Task
 
 
 def unchanged(
@@ -17,6 +18,7 @@ def unchanged(
     n_genes: int | None = None,
     positions: Path | None = None,
     names: Path | None = None,
+    tasks: Mapping[str, Task] = TASKS,
 ) -> AioDataset | None:
     """The dataset at ``out``, if it is whole and made of these very files, with these settings, by this release.
 
@@ -30,6 +32,7 @@ def unchanged(
         n_genes: how many genes are asked for at most; None is all.
         positions: the file of gene positions; by default the one found in the folders.
         names: the table of gene aliases; likewise.
+        tasks: the questions whose labels it is to have.
     """
     try:
         dataset = open_dataset(out, verify=True)
@@ -39,10 +42,11 @@ def unchanged(
     manifest = dataset.manifest
     if manifest.package_version != release() or manifest.requested_genes != n_genes:
         return None
-    genes = manifest.genes
-    if _facts(positions) != (genes.source, genes.source_sha256):
+    if {name: entry.sha256 for name, entry in manifest.tasks.items()} != {n: task.sha256 for n, task in tasks.items()}:
         return None
-    if _facts(names) != (genes.aliases, genes.aliases_sha256):
+    genes = manifest.genes
+    tables = [(genes.source, genes.source_sha256), (genes.aliases, genes.aliases_sha256)]
+    if [_facts(positions), _facts(names)] != tables:
         return None
     held: list[CohortEntry] = []
     for folder in folders:

@@ -56,6 +56,9 @@ class TaskEntry(_Entry):
 
     title: str
     classes: tuple[str, ...]
+    sha256: Sha256 | Literal[""] = Field(
+        default="", description="of its declaration; empty where unknown", exclude_if=lambda sha256: not sha256
+    )
 
 
 class TableOneEntry(_Entry):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from aio_tune.cohorts.assemble import GeneTable
 from aio_tune.dataset.manifest import Manifest, ShardEntry, read_manifest
 from aio_tune.dataset.shards import check_shard, read_expression, read_samples, sample_columns, verify_shard
 from aio_tune.errors import DatasetError
+from aio_tune.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,24 @@ class AioDataset:
     def kinds(self) -> tuple[str, ...]:
         """Kinds of omics: expression, and then those that the manifest lists."""
         return self.manifest.kind_names
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """The questions whose labels it has, by name."""
+        return {name: Task(name, entry.title, entry.classes) for name, entry in self.manifest.tasks.items()}
+
+    def task(self, name: str) -> Task:
+        """The question of this name.
+
+        Raises:
+            DatasetError: the dataset does not have its labels.
+        """
+        if name not in self.tasks:
+            raise DatasetError(
+                f"Expected a task of the dataset, one of {', '.join(self.tasks)}. Received {name!r}.",
+                "Prepare it again, with --task FILE for a task of your own.",
+            )
+        return self.tasks[name]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ from aio_tune.dataset.replacing import check_target, new_folder, sync
 from aio_tune.dataset.shards import ROWS_PER_SHARD, write_shard
 from aio_tune.errors import DatasetError
 from aio_tune.files import sha256_of
-from aio_tune.tasks import TASKS
 
 
 def write_dataset(
@@ -81,7 +80,10 @@ def write_dataset(
                     aliases_sha256=assembly.genes.aliases_sha256,
                 ),
                 kinds=tuple(_kind_entry(kind, unit, assembly.cohorts) for kind, unit in kinds.items()),
-                tasks={name: TaskEntry(title=task.title, classes=task.classes) for name, task in TASKS.items()},
+                tasks={
+                    name: TaskEntry(title=task.title, classes=task.classes, sha256=task.sha256)
+                    for name, task in assembly.tasks.items()
+                },
                 cohorts=tuple(_cohort_entry(cohort) for cohort in assembly.cohorts),
                 dropped=dict(assembly.dropped),
                 dropped_genes={reason: genes for reason, genes in assembly.dropped_genes.items() if genes},
@@ -120,7 +122,7 @@ def _write_range(folder: Path, kinds: tuple[str, ...], cohort: Cohort, name: str
         cohort.name,
         clinical,
         expression,
-        tuple(TASKS),
+        tuple(cohort.tasks),
         {
             kind: cohort.omics[kind].values[rows] if kind in cohort.omics else np.full_like(expression, np.nan)
             for kind in kinds
@@ -140,7 +142,9 @@ def _cohort_entry(cohort: Cohort) -> CohortEntry:
         simulated=cohort.simulated,
         sources=dict(cohort.sources),
         notes=cohort.notes,
-        table_one=TableOneEntry(subjects=table_one(cohort.subjects), profiled=table_one(cohort.clinical)),
+        table_one=TableOneEntry(
+            subjects=table_one(cohort.subjects, cohort.tasks), profiled=table_one(cohort.clinical, cohort.tasks)
+        ),
     )
 
 

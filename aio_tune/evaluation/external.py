@@ -18,7 +18,7 @@ from aio_tune.evaluation.predict import Predictor
 from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, find_training_samples, patient_hashes
 from aio_tune.metrics import bootstrap_intervals, confusion, evaluate_calls, mean_sd
 from aio_tune.models.ensemble import kind_columns
-from aio_tune.tasks import MISSING, TASKS, Task, get_task
+from aio_tune.tasks import MISSING, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def evaluate(
     """
     import pandas as pd
 
-    task = get_task(ensemble.task)
+    task = dataset.task(ensemble.task)
     if task.classes != ensemble.classes:
         raise EvaluationError(
             f"Expected a model of the classes {', '.join(task.classes)}. Received one of {', '.join(ensemble.classes)}."
@@ -172,7 +172,7 @@ def evaluate(
         )
     samples = dataset.samples([cohort])
     check_unseen(ensemble, samples, cohort)
-    codes = known_labels(samples, task, cohort)
+    codes = known_labels(dataset, task, cohort)
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
@@ -263,15 +263,16 @@ def _no_calls(
     return tuple(found)
 
 
-def known_labels(samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
+def known_labels(dataset: AioDataset, task: Task, cohort: str) -> npt.NDArray[np.int8]:
     """Class index of every sample of a cohort, ``MISSING`` where it is not known.
 
     Raises:
         EvaluationError: none is known.
     """
-    codes = task.encode(samples[task.name]) if task.name in samples else np.full(len(samples), MISSING, np.int8)
+    samples = dataset.samples([cohort])
+    codes = task.encode(samples[task.name])
     if not (codes != MISSING).any():
-        labelled = [name for name in TASKS if name in samples and samples[name].notna().any()]
+        labelled = [name for name in dataset.tasks if samples[name].notna().any()]
         raise EvaluationError(
             f"Expected samples of {cohort} with a known {task.title} ({task.name}). "
             f"Received labels of {', '.join(labelled) or 'no task'} only.",
@@ -294,7 +295,7 @@ def _baselines(
         x: samples to be called, shape (n, n_columns), columns as in ``dataset``.
         seed: of the baselines.
     """
-    task = get_task(ensemble.task)
+    task = dataset.task(ensemble.task)
     there = find_training_samples(ensemble, dataset, [name for name in dataset.cohort_names if name != cohort])
     if not there.enough:
         return {}, f"No baseline: the dataset has {there.found}, and at least {ENOUGH_PATIENTS:.0%} are needed."

@@ -18,7 +18,7 @@ from aio_tune.harmonise import HARMONISERS, LEAST_BATCH, SINGLE_SAMPLE, Unchange
 from aio_tune.kinds import EXPRESSION
 from aio_tune.metrics import bootstrap_intervals, evaluate_calls, mean_sd
 from aio_tune.models.ensemble import Ensemble
-from aio_tune.tasks import Task, get_task
+from aio_tune.tasks import Task
 
 DISGUISES = 5
 """Draws of a rehearsal's noise for each fold."""
@@ -114,7 +114,7 @@ def study(
         EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
             target has no label, or the epochs are not known.
     """
-    task = get_task(model.task)
+    task = dataset.task(model.task)
     params = dict(model.spec.origin.get("params") or {})
     epochs = epochs or int(model.spec.origin.get("epochs") or 0)
     if not params or not epochs:
@@ -128,7 +128,7 @@ def study(
         )
     samples = dataset.samples([cohort])
     check_unseen(model, samples, cohort)
-    codes = known_labels(samples, task, cohort)
+    codes = known_labels(dataset, task, cohort)
     if len(samples) < LEAST_BATCH:
         raise EvaluationError(f"Expected at least {LEAST_BATCH} samples of {cohort}. Received {len(samples)}.")
     there = find_training_samples(model, dataset, [name for name in dataset.cohort_names if name != cohort])

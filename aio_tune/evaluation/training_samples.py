@@ -10,7 +10,6 @@ import numpy.typing as npt
 from aio_tune.dataset import AioDataset
 from aio_tune.evaluation.predict import Predictor
 from aio_tune.models.ensemble_files import hash_patients
-from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +45,10 @@ def find_training_samples(model: Predictor, dataset: AioDataset, cohorts: Sequen
         dataset: that may hold them.
         cohorts: of it, that may.
     """
-    task = get_task(model.task)
+    task = dataset.task(model.task)
     samples = dataset.samples(list(cohorts))
     hashes = patient_hashes(samples)
-    labelled = samples[task.name].notna().to_numpy(dtype=bool) if task.name in samples else np.zeros(len(samples), bool)
+    labelled = samples[task.name].notna().to_numpy(dtype=bool)
     rows = hashes.isin(model.training_patients).to_numpy(dtype=bool) & labelled
     used = [name for name in cohorts if (samples["cohort"][rows] == name).any()]
     n_there, n_all = hashes[rows].nunique(), len(model.training_patients)

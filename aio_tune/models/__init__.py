@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aio_tune.errors import TrialError
 from aio_tune.models.aio_cnn import AioCnn
-from aio_tune.models.base import Network
+from aio_tune.models.base import HEAD, Network
 
 if TYPE_CHECKING:
     import keras
@@ -43,4 +43,9 @@ def build(
     return NETWORKS[network].build(params, input_shape, n_classes, seed)
 
 
-__all__ = ["DEFAULT_NETWORK", "NETWORKS", "Network", "build"]
+def last_hidden(model: "keras.Model") -> Any:
+    """What the head of a network of ours reads: the output of its last hidden layer."""
+    return next(layer for layer in model.layers if layer.name in HEAD).input
+
+
+__all__ = ["DEFAULT_NETWORK", "NETWORKS", "Network", "build", "last_hidden"]

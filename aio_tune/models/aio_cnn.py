@@ -7,7 +7,9 @@ connected layers. It varied kernel size, L1/L2 regularisers, learning rate and e
 Ours, because the paper does not give them: number of filters (doubled from pair to pair), dropout, widths, the place
 of batch normalisation (between convolution and ReLU), the embedding as one dense ReLU layer over all genes, the width
 of the 1x1 convolution (that of the first pair, so that what is flattened stays small), He initialisation, and a
-softmax layer after the four, for two classes too. 1-D and 2-D networks are the same code with other layers.
+softmax layer after the four, for two classes too. The ordinal head, for classes in an order, is Anderson's stereotype
+model (J R Stat Soc B 46:1, 1984): one number is read from the picture, and each class's log-odds are linear in it.
+1-D and 2-D networks are the same code with other layers.
 """
 
 from collections.abc import Mapping
@@ -51,6 +53,9 @@ class AioCnnParams(Params):
         (64, 32, 32, 16), min_length=1, max_length=8, description="fully connected layers; the paper has four"
     )
     fc_l2: float = Field(1e-4, ge=0, le=10, description="L2 penalty on the fully connected layers' kernels")
+    head: Literal["softmax", "ordinal"] = Field(
+        "softmax", description="ordinal: all classes are read from one number, for classes in an order such as grades"
+    )
 
 
 class AioCnn(Network):
@@ -80,7 +85,13 @@ class AioCnn(Network):
             branches.append(_embedding(x, chosen, seeds))
         x = layers.Concatenate(name="concatenate")(branches) if len(branches) > 1 else branches[0]
         x = _fully_connected(x, chosen, seeds)
-        calls = layers.Dense(n_classes, activation="softmax", kernel_initializer=seeds.he(), name="calls")(x)
+        if chosen.head == "ordinal":
+            x = layers.Dense(1, use_bias=False, kernel_initializer=seeds.he(), name="severity")(x)
+        last = layers.Dense(n_classes, activation="softmax", kernel_initializer=seeds.he(), name="calls")
+        calls = last(x)
+        if chosen.head == "ordinal":
+            # Equal steps from class to class, to be learnt further: so the order is there from the beginning.
+            last.kernel.assign(np.linspace(-1, 1, n_classes, dtype=np.float32)[np.newaxis])
         return keras.Model(picture, calls, name=self.name)
 
     def count_parameters(self, params: Params, input_shape: tuple[int, ...], n_classes: int) -> int:
@@ -92,10 +103,12 @@ class AioCnn(Network):
         if chosen.branches != "conv":
             total += int(np.prod(input_shape)) * chosen.embedding_width + _count_norm(chosen, chosen.embedding_width)
             joined += chosen.embedding_width
-        for width in (*chosen.fc_widths, n_classes):
+        for width in chosen.fc_widths:
             total += (joined + 1) * width
             joined = width
-        return total
+        if chosen.head == "ordinal":
+            total, joined = total + joined, 1
+        return total + (joined + 1) * n_classes
 
 
 def _count_convolutions(params: AioCnnParams, input_shape: tuple[int, ...]) -> tuple[int, int]:

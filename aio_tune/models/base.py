@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import keras
 
 
+HEAD = ("severity", "calls")
+"""Names of the layers of a head, the first one first; a network has the last of them at least."""
+
+
 class Params(BaseModel):
     """Parameters with units, ranges and defaults; a misspelt one is refused, not ignored."""
 
@@ -44,6 +48,7 @@ class Network(ABC):
         - ``count_parameters`` needs no Keras and tells what ``build(...).count_params()`` would;
         - ``build`` with the same arguments gives the same initial weights;
         - the output is (n, n_classes) float32, rows sum to 1, for two classes too;
+        - the layers of its head have the names of ``HEAD``, and no others have;
         - what cannot be built is refused with ``TrialError`` before anything costs time.
     """
 

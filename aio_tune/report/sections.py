@@ -9,7 +9,6 @@ from aio_tune.numbers import mean_sd, number
 from aio_tune.report.findings import comparisons, external, genes, survival
 from aio_tune.report.page import Figure, Section, Table
 from aio_tune.report.study import Study, confusion_text, estimate
-from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +32,7 @@ def sections(study: Study) -> list[Section]:
 def headline(study: Study) -> tuple[str, str]:
     """Title and subtitle of the page."""
     started = study.state.started
-    task = get_task(started["settings"]["task"])
+    task = study.manifest.tasks[started["settings"]["task"]]
     when = datetime.fromtimestamp(started["time"], UTC).strftime("%Y-%m-%d")
     simulated = ", simulated patients" if started["dataset"]["simulated"] else ""
     return f"{task.title}: the study {started['name']}", f"Search of {when}, {_cohorts(started)}{simulated}"
@@ -45,7 +44,7 @@ def _cohorts(started: Mapping[str, Any]) -> str:
 
 def _summary(study: Study) -> Section:
     state, settings = study.state, study.state.started["settings"]
-    task, best = get_task(settings["task"]), study.state.best
+    task, best = study.manifest.tasks[settings["task"]], study.state.best
     counts = ", ".join(f"{name} {n}" for name, n in study.comparison["class_counts"].items())
     states = [trial.state for trial in state.trials.values()]
     text = [
@@ -80,8 +79,7 @@ def _against_baselines(study: Study) -> str:
 def _patients(study: Study) -> Section:
     cohorts = study.manifest.cohorts
     rows = [["all", *[f"{cohort.subjects:,} / {cohort.samples:,}" for cohort in cohorts]]]
-    for name in study.manifest.tasks:
-        task = get_task(name)
+    for name, task in study.manifest.tasks.items():
         for label in (*task.classes, "missing"):
             both = [(one.table_one.subjects[name][label], one.table_one.profiled[name][label]) for one in cohorts]
             rows.append([f"{task.title}: {label}", *[f"{subjects:,} / {profiled:,}" for subjects, profiled in both]])

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aio_tune.numbers import interval, number
-from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ class Study:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names of its task."""
-        return get_task(self.state.started["settings"]["task"]).classes
+        return self.manifest.tasks[self.state.started["settings"]["task"]].classes
 
 
 def estimate(metrics: Mapping[str, float], name: str) -> str:

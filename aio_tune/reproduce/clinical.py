@@ -44,7 +44,7 @@ def clinical_items(folders: Sequence[Path]) -> list[Item]:
             if subjects is None:
                 items.append(missing("Table 1", what, paper, f"no {_MATRIX[name]}"))
                 continue
-            here = table_one(subjects)[task]
+            here = table_one(subjects, TASKS)[task]
             items.append(compared("Table 1", what, paper, counts(here, [*TASKS[task].classes, "missing"])))
     items += [_majority(name, task, paper, found.get(name)) for (name, task), paper in MAJORITY.items()]
     return [*items, _survival(found.get("GSE96058")), *_scan_b(_both_sequencers(found))]

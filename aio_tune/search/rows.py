@@ -12,7 +12,7 @@ from aio_tune.dataset import AioDataset, StoredRows
 from aio_tune.errors import SearchError
 from aio_tune.expression import Matrix
 from aio_tune.folds import Folds, make_folds
-from aio_tune.tasks import MISSING, Task, get_task
+from aio_tune.tasks import MISSING, Task
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def training_rows(
             f"Expected training cohorts out of {', '.join(dataset.cohort_names)}. Received {', '.join(unknown)}.",
             "Name others with --set train_on='[NAME]'.",
         )
-    task = get_task(task_name)
+    task = dataset.task(task_name)
     samples = dataset.samples()
     codes = task.encode(samples[task.name])
     known = np.flatnonzero(samples["cohort"].isin(cohorts) & (codes != MISSING))

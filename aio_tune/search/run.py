@@ -266,6 +266,10 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
         cpus_per_fold=spec.resources.cpus_per_fold,
         gpus_per_fold=spec.resources.gpus_per_fold,
         kinds=rows.kinds,
+        auxiliary=tuple(
+            (task.encode(rows.samples[task.name]), task.n_classes)
+            for task in map(rows.stored.dataset.task, spec.auxiliary)
+        ),
     )
     run_trials(director, context, concurrency(spec, ray.cluster_resources()), run.ray.resolve())
     if not rows.in_memory:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from aio_tune.search_space.located_yaml import Located, Place, override, parse_y
 from aio_tune.search_space.located_yaml import Path as KeyPath
 from aio_tune.search_space.parameters import KINDS
 from aio_tune.search_space.spec import Budget, Resources, SearchSpec, default_rungs
+from aio_tune.tasks import TASKS, Task
 
 _SETTINGS = tuple(SearchSpec.model_fields)
 _KEYS_OF_KIND = {
@@ -40,7 +41,12 @@ _EXPECTED = {  # for those of pydantic's errors that speak Python
 }
 
 
-def load_space(path: Path, overrides: Sequence[str] = (), parameters: Collection[str] = KNOWN_PARAMETERS) -> SearchSpec:
+def load_space(
+    path: Path,
+    overrides: Sequence[str] = (),
+    parameters: Collection[str] = KNOWN_PARAMETERS,
+    tasks: Mapping[str, Task] = TASKS,
+) -> SearchSpec:
     """Read a space file.
 
     Args:
@@ -49,6 +55,7 @@ def load_space(path: Path, overrides: Sequence[str] = (), parameters: Collection
             takes X out of the starting points that it rules out. ``rungs`` replaces the file's ``epochs``;
             ``epochs`` alone is refused where the file spells out its rungs, since it does not say where they go.
         parameters: names allowed in ``space``.
+        tasks: those allowed as ``task``, by name, e.g. of a dataset.
 
     Raises:
         SpaceError: the file cannot be read or anything in it is wrong: the first mistake, in one line, with the
@@ -58,7 +65,7 @@ def load_space(path: Path, overrides: Sequence[str] = (), parameters: Collection
     _apply(located, overrides)
     complaints = list(_unknown_parameters(located, parameters))
     try:
-        spec = SearchSpec.model_validate(located.data)
+        spec = SearchSpec.model_validate(located.data, context={"tasks": tasks})
     except ValidationError as error:
         errors = error.errors(include_url=False)
         # A misspelt key is also a missing one; the first of the two is the one to tell.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from aio_tune.metrics import metric_names
@@ -24,7 +24,7 @@ from aio_tune.search_space.parameters import (
     holds,
     plain,
 )
-from aio_tune.tasks import TASKS
+from aio_tune.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -77,7 +77,11 @@ class SearchSpec(Model):
     last rung's. That the names in ``space`` are the network's is checked by ``load_space``, not here.
     """
 
-    task: Text = Field(description="the clinical question", json_schema_extra={"enum": list(TASKS)})
+    task: Text = Field(description="the clinical question", examples=list(TASKS))
+    auxiliary: tuple[Text, ...] = Field(
+        default=(),
+        description="further tasks that the networks learn along, where their labels are known; see auxiliary_weight",
+    )
     train_on: tuple[Text, ...] = Field(
         default=("GSE96058",), min_length=1, description="cohorts to train and cross-validate on"
     )
@@ -137,18 +141,16 @@ class SearchSpec(Model):
         return data
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.task not in TASKS:
-            raise error(("task",), f"a task, one of {', '.join(TASKS)}", self.task, TASKS)
+    def _check(self, info: ValidationInfo) -> Self:
+        # What the ledger holds was checked when the search began, and names no dataset.
+        tasks: Mapping[str, Task] | None = (info.context or {}).get("tasks")
+        if tasks is not None:
+            self._check_task(tasks)
         if len(set(self.train_on)) != len(self.train_on):
             raise error(("train_on",), "each cohort once", self.train_on)
-        known = metric_names(TASKS[self.task].classes)
-        if self.metric not in known:
-            raise error(("metric",), f"a metric of {self.task}, one of {', '.join(known)}", self.metric, known)
         if self.resources.folds_in_parallel > self.folds:
             raise error(("resources", "folds_in_parallel"), f"at most as many processes as folds, {self.folds}",
                         self.resources.folds_in_parallel)  # fmt: skip
-        self._check_second_goal()
         self._check_rungs()
         self._check_conditions()
         self._check_exclude()
@@ -156,14 +158,24 @@ class SearchSpec(Model):
         self._check_start()
         return self
 
-    def _check_second_goal(self) -> None:
-        if self.second_goal is None:
-            return
-        known = (*COSTS, *(name for name in metric_names(TASKS[self.task].classes) if name != self.metric))
-        if self.second_goal not in known:
+    def _check_task(self, tasks: "Mapping[str, Task]") -> None:
+        if self.task not in tasks:
+            raise error(("task",), f"a task, one of {', '.join(tasks)}", self.task, tasks)
+        for i, name in enumerate(self.auxiliary):
+            if name not in tasks or name == self.task or name in self.auxiliary[:i]:
+                others = [other for other in tasks if other != self.task]
+                raise error(("auxiliary", i), f"each once, other tasks, of {', '.join(others)}", name, others)
+        if bool(self.auxiliary) != ("auxiliary_weight" in self.space):
+            raise error(("auxiliary",), "auxiliary tasks together with auxiliary_weight in the space, or neither",
+                        list(self.auxiliary))  # fmt: skip
+        metrics = metric_names(tasks[self.task].classes)
+        if self.metric not in metrics:
+            raise error(("metric",), f"a metric of {self.task}, one of {', '.join(metrics)}", self.metric, metrics)
+        known = (*COSTS, *(name for name in metrics if name != self.metric))
+        if self.second_goal is not None and self.second_goal not in known:
             raise error(("second_goal",), f"a goal beside {self.metric}, one of {', '.join(known)}", self.second_goal,
                         known)  # fmt: skip
-        if self.pruner != "none":
+        if self.second_goal is not None and self.pruner != "none":
             # By the first goal alone a pruner would stop the very trials that are good at the second one.
             raise error(("pruner",), "pruner: none with a second goal", self.pruner)
 

@@ -91,6 +91,8 @@ class FoldTrainer:
         program: of another fold of the same configuration, which saves this one the building and tracing of a
             network; None makes one.
         kinds: of omics that stand side by side in ``x``, expression first.
+        auxiliary: of each further task that may be learnt along, class indices, int8, shape (n,), below 0 where they
+            are missing, and how many classes.
 
     Raises:
         TrialError: a parameter is unknown or out of range, a kind is not in ``x``, the network cannot be built, the
@@ -110,6 +112,7 @@ class FoldTrainer:
         layout_cache: Path | None = None,
         program: Program | None = None,
         kinds: Sequence[str] = (EXPRESSION,),
+        auxiliary: Sequence[tuple[npt.NDArray[np.int8], int]] = (),
     ) -> None:
         missing = [name for code, name in enumerate(classes) if not (y[spec.train] == code).any()]
         if missing:
@@ -117,13 +120,14 @@ class FoldTrainer:
                 f"Expected every class among fold {spec.fold}'s training rows. Received none of {', '.join(missing)}."
             )
         shape = input_shape(params, x.shape[1] // len(kinds), kinds)
-        self.program = program or Program(params, shape, len(classes))
+        self.program = program or Program(params, shape, len(classes), [n for _, n in auxiliary])
         if self.program.configuration != configuration(params):
             raise ValueError("Expected a program of the same configuration. Received another one's.")
         self.spec = spec
         self._kinds = choose(self.program.settings.omics, kinds)
         self._x = select(x, kinds, self._kinds)
         self._y = y
+        self._auxiliary = auxiliary if self.program.auxiliary else ()
         self._classes = tuple(classes)
         self._seed = seed
         self._settings = self.program.settings
@@ -223,8 +227,11 @@ class FoldTrainer:
         labels = self._y[self.spec.train]
         targets = np.eye(len(self._classes), dtype=np.float32)[labels]
         weights = class_weights(labels, len(self._classes), self._settings.class_weight)
+        also = [masked(codes[self.spec.train], n) for codes, n in self._auxiliary]
         order = np.random.default_rng([self._seed, self.spec.fold, progress.epoch]).permutation(len(train))
-        loss = self.program.train_epoch(train, targets, weights, order)
+        loss = self.program.train_epoch(
+            train, [targets, *(one for one, _ in also)], [weights, *(weight for _, weight in also)], order
+        )
         if not math.isfinite(loss):
             raise TrialError(
                 f"Expected a finite loss. Received {loss} for fold {self.spec.fold} in epoch {progress.epoch + 1}.",
@@ -313,6 +320,12 @@ def class_weights(labels: npt.NDArray[np.integer], n_classes: int, kind: str) ->
         return np.ones(len(labels), dtype=np.float32)
     counts = np.bincount(labels, minlength=n_classes)
     return (len(labels) / (n_classes * counts))[labels].astype(np.float32)
+
+
+def masked(codes: npt.NDArray[np.integer], n_classes: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """One-hot targets, shape (n, n_classes), and weights, shape (n,): mean 1, and 0 where the label is missing."""
+    known = (codes >= 0).astype(np.float32)
+    return np.eye(n_classes, dtype=np.float32)[np.maximum(codes, 0)], known / max(float(known.mean()), 1e-9)
 
 
 def cross_entropy(labels: npt.NDArray[np.integer], probabilities: npt.NDArray[np.float32]) -> float:

@@ -7,7 +7,7 @@ and nothing a training step depends on is outside it, so a restored fold goes on
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
-from aio_tune.models import build
+from aio_tune.models import build, last_hidden
 from aio_tune.training.settings import configuration, split_params
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Program:
         params: the whole configuration.
         input_shape: of one picture.
         n_classes: at least two.
+        auxiliary: classes of each further task whose calls are learnt along, from the same last hidden layer, if the
+            configuration gives them any weight. What is predicted with and saved is without them.
 
     Attributes:
         configuration: all parameters, defaults filled in, as JSON values.
@@ -43,27 +45,33 @@ class Program:
         TrialError: a parameter is unknown or out of range, or the network cannot be built.
     """
 
-    def __init__(self, params: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int, auxiliary: Sequence[int] = ()
+    ) -> None:
         import keras
 
         self.settings, self._network = split_params(params)
         self.input_shape = input_shape
         self.n_classes = n_classes
         self.configuration = configuration(params)
-        self._model: keras.Model = self._build(seed=0)
+        self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
+        self._plain: keras.Model = self._build(seed=0)
+        self._model: keras.Model = self._with_auxiliary(self._plain, seed=0)
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
         self._model.compile(
             optimizer=self.settings.make_optimizer(),
-            loss=keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing),
+            loss=[loss] * (1 + len(self.auxiliary)) if self.auxiliary else loss,
+            loss_weights=[1.0] + [self.settings.auxiliary_weight] * len(self.auxiliary) if self.auxiliary else None,
             # XLA on CPUs took 40 s to compile this network and made TensorFlow's steps slower; JAX needs it.
             jit_compile=keras.backend.backend() != "tensorflow",
         )
         self._model.optimizer.build(self._model.trainable_variables)
         self._blank_optimizer = [_to_numpy(variable) for variable in self._model.optimizer.variables]
-        self.parameters = int(self._model.count_params())
+        self.parameters = int(self._plain.count_params())
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""
-        fresh = self._build(seed)
+        fresh = self._with_auxiliary(self._build(seed), seed)
         return [*(_to_numpy(variable) for variable in fresh.variables), *(a.copy() for a in self._blank_optimizer)]
 
     def load(self, state: State) -> None:
@@ -78,8 +86,8 @@ class Program:
     def train_epoch(
         self,
         images: Rows | Floats,
-        targets: npt.NDArray[np.float32],
-        weights: npt.NDArray[np.float32],
+        targets: Sequence[npt.NDArray[np.float32]],
+        weights: Sequence[npt.NDArray[np.float32]],
         order: npt.NDArray[np.intp],
     ) -> float:
         """One pass over the rows in ``order``, at once ended by a loss that is not finite.
@@ -90,8 +98,8 @@ class Program:
 
         Args:
             images: shape (n, *input_shape), read batch by batch.
-            targets: one-hot classes, shape (n, n_classes).
-            weights: of each row in the loss, shape (n,).
+            targets: one-hot classes, shape (n, n_classes), of the task and then of each auxiliary one.
+            weights: of each row in the loss of each, shape (n,); 0 where the label is missing.
             order: row indices.
 
         Returns:
@@ -102,7 +110,11 @@ class Program:
         total = 0.0
         for rows in order[: batches * size].reshape(batches, size):
             # Keras' metrics are reset by each call, so this is the loss of this batch alone.
-            loss = self._model.train_on_batch(images[rows], targets[rows], sample_weight=weights[rows])
+            y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
+            if not self.auxiliary:
+                loss = self._model.train_on_batch(images[rows], y[0], sample_weight=w[0])
+            else:  # the sum comes first, then each task's own
+                loss = self._model.train_on_batch(images[rows], y, sample_weight=w)[0]
             total += float(loss)
             if not math.isfinite(total):
                 break
@@ -112,7 +124,7 @@ class Program:
         """Probabilities, float32, shape (n, n_classes)."""
         step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
         parts = [
-            np.asarray(self._model.predict_on_batch(images[start : start + step]), dtype=np.float32)
+            np.asarray(self._plain.predict_on_batch(images[start : start + step]), dtype=np.float32)
             for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
@@ -120,9 +132,26 @@ class Program:
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
         bare = self._build(seed=0)
-        for variable, value in zip(bare.variables, state[: len(bare.variables)], strict=True):
-            variable.assign(value)
+        place = {id(variable): i for i, variable in enumerate(self._model.variables)}
+        for variable, mine in zip(bare.variables, self._plain.variables, strict=True):
+            variable.assign(state[place[id(mine)]])
         bare.save(path)
+
+    def _with_auxiliary(self, plain: "keras.Model", seed: int) -> "keras.Model":
+        """The network with one more softmax for each auxiliary task; itself if there is none."""
+        import keras
+
+        if not self.auxiliary:
+            return plain
+        hidden = last_hidden(plain)
+        seeds = np.random.default_rng([seed, len(self.auxiliary)]).integers(2**31, size=len(self.auxiliary))
+        heads = [
+            keras.layers.Dense(
+                n, activation="softmax", kernel_initializer=keras.initializers.HeNormal(seed=int(one)), name=f"also{i}"
+            )(hidden)
+            for i, (n, one) in enumerate(zip(self.auxiliary, seeds, strict=True), start=1)
+        ]
+        return keras.Model(plain.input, [plain.output, *heads], name=plain.name)
 
     def _build(self, seed: int) -> "keras.Model":
         return build(self._network.model_dump(), self.input_shape, self.n_classes, seed)

@@ -38,6 +38,9 @@ class TrainingParams(Params):
     batch_size: int = Field(16, ge=2, le=4096, description="patients, about: all batches are of one size")
     class_weight: Literal["none", "balanced"] = Field("none", description="balanced: inverse to class frequency")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
+    auxiliary_weight: float = Field(
+        0.0, ge=0, le=10, description="of each auxiliary task's loss, where its label is known, beside the task's own 1"
+    )
 
     @field_validator("scaling")
     @classmethod

@@ -108,6 +108,8 @@ class TrialContext:
         cpus_per_fold: CPUs and TensorFlow threads of one worker.
         gpus_per_fold: share of a GPU of one worker; 0 hides the GPUs from it.
         kinds: of omics that stand side by side in ``expression``.
+        auxiliary: of each further task that is learnt along, class indices, -1 where missing, shape (n,), and how many
+            classes.
     """
 
     expression: SharedMatrix | StoredRows
@@ -124,3 +126,4 @@ class TrialContext:
     cpus_per_fold: int
     gpus_per_fold: float
     kinds: tuple[str, ...] = (EXPRESSION,)
+    auxiliary: tuple[tuple[npt.NDArray[np.int8], int], ...] = ()

@@ -94,6 +94,7 @@ class FoldWorker:
                 layout_cache=context.layouts_folder,
                 program=other.program if other else None,
                 kinds=context.kinds,
+                auxiliary=context.auxiliary,
             )
             folder = fold_folder(context.trials_folder, self._trial, fold)
             if (folder / CHECKPOINT).exists():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aio_tune.cohorts import simulate
+from aio_tune.tasks import TASKS
 from tests.cli.conftest import Run
 
 
@@ -47,7 +48,7 @@ def test_describe_counts_who_has_a_kind(prepared: Path, aio: Run) -> None:
 
 def test_pictures_are_of_expression(prepared: Path, tmp_path: Path, aio: Run) -> None:
     status, out, _ = aio("describe", prepared, "--images", tmp_path / "pictures")
-    assert status == 0 and out.count("picture: ") == 5
+    assert status == 0 and out.count("picture: ") == len(TASKS)
 
 
 @pytest.mark.parametrize("change", ["values", "description", "without", "none"])

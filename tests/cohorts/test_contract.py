@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from aio_tune.cohorts import FORMATS, Cohort, CohortFormat, assemble, check_cohort, table_one, to_common
-from aio_tune.cohorts.clinical import CLINICAL_COLUMNS
+from aio_tune.cohorts.clinical import clinical_columns
 from aio_tune.errors import CohortError
 from aio_tune.tasks import TASKS
 
@@ -34,7 +34,7 @@ def test_cohorts_keep_what_their_docstring_promises(cohorts: list[Cohort]) -> No
         assert cohort.expression.dtype == np.float32
         assert cohort.expression.shape == (len(cohort.clinical), len(cohort.genes))
         assert np.isfinite(cohort.expression).all()
-        assert tuple(cohort.clinical.columns) == tuple(cohort.subjects.columns) == CLINICAL_COLUMNS
+        assert tuple(cohort.clinical.columns) == tuple(cohort.subjects.columns) == clinical_columns(TASKS)
         assert cohort.clinical.index.is_unique
         assert set(cohort.clinical.index) <= set(cohort.subjects.index)
         pd.testing.assert_frame_equal(cohort.clinical, cohort.subjects.loc[cohort.clinical.index])
@@ -58,10 +58,10 @@ def test_sources_are_the_files_with_their_hashes(cohorts: list[Cohort], folder: 
 def test_table_one_counts_every_subject_once(cohorts: list[Cohort]) -> None:
     for cohort in cohorts:
         for table in (cohort.subjects, cohort.clinical):
-            counts = table_one(table)
+            counts = table_one(table, TASKS)
             assert list(counts) == list(TASKS)
             assert {sum(classes.values()) for classes in counts.values()} == {len(table)}
-        assert any(sum(classes.values()) > classes["missing"] for classes in table_one(cohort.subjects).values())
+        assert any(sum(classes.values()) > classes["missing"] for classes in table_one(cohort.subjects, TASKS).values())
 
 
 def test_reading_twice_gives_the_same(known: CohortFormat, folder: Path, cohorts: list[Cohort]) -> None:

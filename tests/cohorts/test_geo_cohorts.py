@@ -11,6 +11,7 @@ from aio_tune.cohorts import read_folder, table_one
 from aio_tune.cohorts.geo import read_series_matrix
 from aio_tune.cohorts.gse163882 import group_patients
 from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS
 from tests.cohorts.geo_files import GENES, expression_text, matrix_text, rows, scan_b, scan_b_expression, write_gz
 
 TITLES = ("F1", "F2", "F3")
@@ -120,8 +121,8 @@ def test_gse96058_titles_without_profile_are_counted(tmp_path: Path) -> None:
     assert len(cohort.subjects) == 3
     assert list(cohort.clinical.index) == ["F3"]
     assert any(note.startswith("2 of 3 titles of the clinical table have no profile") for note in cohort.notes)
-    assert table_one(cohort.subjects)["ki67"] == {"negative": 1, "positive": 1, "missing": 1}
-    assert table_one(cohort.clinical)["ki67"] == {"negative": 0, "positive": 0, "missing": 1}
+    assert table_one(cohort.subjects, TASKS)["ki67"] == {"negative": 1, "positive": 1, "missing": 1}
+    assert table_one(cohort.clinical, TASKS)["ki67"] == {"negative": 0, "positive": 0, "missing": 1}
 
 
 @pytest.mark.parametrize(("strangers", "fine"), [(1, True), (2, False)])

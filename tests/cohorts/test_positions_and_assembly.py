@@ -11,6 +11,7 @@ from aio_tune.cohorts import Cohort, GenePositions, Unit, assemble, find_positio
 from aio_tune.cohorts.clinical import clinical_table
 from aio_tune.cohorts.positions import Position
 from aio_tune.errors import CohortError
+from aio_tune.tasks import TASKS
 
 TSV = """\
 symbol\tchrom\tstart\tend\tstrand
@@ -113,7 +114,11 @@ def test_find_positions(tmp_path: Path) -> None:
 def cohort(name: str, genes: tuple[str, ...], unit: Unit, values: list[list[float]]) -> Cohort:
     samples = [f"{name}{i}" for i in range(len(values))]
     table = clinical_table(
-        samples=samples, patients=[f"{name}:{s}" for s in samples], labels={}, platforms=[""] * len(samples)
+        tasks=TASKS,
+        samples=samples,
+        patients=[f"{name}:{s}" for s in samples],
+        labels={},
+        platforms=[""] * len(samples),
     )
     return Cohort(name, np.asarray(values, dtype=np.float32), genes, unit, table, table)
 

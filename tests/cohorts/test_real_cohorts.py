@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aio_tune.cohorts import Cohort, assemble, find_positions, read_folder, read_positions, table_one
+from aio_tune.tasks import TASKS
 
 pytestmark = pytest.mark.real
 
@@ -17,7 +18,7 @@ def cohorts(real_data: Path) -> dict[str, Cohort]:
 
 def test_table_one_of_the_paper(cohorts: dict[str, Cohort]) -> None:
     subjects = cohorts["GSE96058"].subjects
-    counts = table_one(subjects)
+    counts = table_one(subjects, TASKS)
     assert len(subjects) == subjects["patient_id"].nunique() == 2976
     assert counts["ki67"] == {"negative": 568, "positive": 795, "missing": 1613}
     assert counts["nhg"] == {"G1": 449, "G2": 1394, "G3": 1074, "missing": 59}
@@ -27,7 +28,7 @@ def test_table_one_of_the_paper(cohorts: dict[str, Cohort]) -> None:
 def test_every_profile_is_in_one_cohort(cohorts: dict[str, Cohort]) -> None:
     """300 profiles: 275 HiSeq, 25 NextSeq, none of them a replicate; all labels as the data's README counts them."""
     assert {name: len(cohort.clinical) for name, cohort in cohorts.items()} == {"GSE96058": 275, "GSE96058-NextSeq": 25}
-    together = [table_one(cohort.clinical) for cohort in cohorts.values()]
+    together = [table_one(cohort.clinical, TASKS) for cohort in cohorts.values()]
     ki67 = {label: sum(counts["ki67"][label] for counts in together) for label in together[0]["ki67"]}
     nhg = {label: sum(counts["nhg"][label] for counts in together) for label in together[0]["nhg"]}
     assert ki67 == {"negative": 71, "positive": 80, "missing": 149}

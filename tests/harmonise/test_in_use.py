@@ -17,6 +17,7 @@ from aio_tune.models import build
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.models.ensemble_files import EnsembleSpec, Member
 from aio_tune.preprocess import Preprocessor
+from aio_tune.tasks import TASKS, Task
 from aio_tune.training import FoldSpec, FoldTrainer, Program, TrainingParams, input_shape
 from aio_tune.training.fold import MODEL, PREPROCESSING, STATE
 from tests.models.small import CLASSES, GENES, TINY, samples
@@ -189,6 +190,9 @@ class _Cohort:
 
     def simulated(self, cohorts: list[str]) -> bool:
         return True
+
+    def task(self, name: str) -> Task:
+        return TASKS[name]
 
 
 ALONE = """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import aio_tune
 from aio_tune.errors import TrialError
-from aio_tune.models import NETWORKS, build
+from aio_tune.models import NETWORKS, build, last_hidden
 from aio_tune.models.aio_cnn import AioCnnParams
 from aio_tune.models.safety import load_keras
 from tests.models.small import TINY
@@ -73,6 +73,7 @@ def test_every_parameter_reaches_the_network() -> None:
         "branches": "conv", "filters": 3, "depth": 2, "kernel_size": 5, "pool": 3, "conv_l1": 0.1, "conv_l2": 0.1,
         "dropout": 0.55, "input_dropout": 0.7, "batch_norm": False, "bn_epsilon": 0.5, "bn_momentum": 0.5,
         "embedding_width": 7, "embedding_l1": 0.1, "embedding_l2": 0.5, "fc_widths": (5, 4, 3, 2), "fc_l2": 0.5,
+        "head": "ordinal",
     }  # fmt: skip
     assert elsewhere.keys() == AioCnnParams.model_fields.keys()
     small = {"filters": 2, "depth": 1, "fc_widths": (2, 2, 2, 2)}
@@ -80,6 +81,19 @@ def test_every_parameter_reaches_the_network() -> None:
     for name, value in elsewhere.items():
         changed = build({**small, name: value}, (9, 9, 1), 2).get_config()
         assert changed != base, name
+
+
+def test_the_ordinal_head_reads_all_classes_from_one_number() -> None:
+    """So the log-odds of the classes, whatever the picture, lie on one line; in order before any training."""
+    model = build({**TINY_NETWORK, "head": "ordinal"}, (8, 8, 1), 3, seed=2)
+    logits = np.log(np.asarray(model(pictures((8, 8, 1), 40))))
+    steps = np.diff(logits, axis=1)
+    np.testing.assert_allclose(steps[:, 0], steps[:, 1], atol=1e-4)
+    assert np.ptp(steps) > 1e-3
+    assert last_hidden(model).shape == (None, TINY_NETWORK["fc_widths"][-1])
+    plain = build(TINY_NETWORK, (8, 8, 1), 3, seed=2)
+    assert last_hidden(plain).shape == last_hidden(model).shape
+    assert np.linalg.matrix_rank(np.diff(np.log(np.asarray(plain(pictures((8, 8, 1), 40)))), axis=1), tol=1e-3) == 2
 
 
 @pytest.mark.parametrize("branches", ["conv", "embedding"])

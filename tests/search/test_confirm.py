@@ -16,7 +16,7 @@ from aio_tune.search.leaderboard import read_state
 from aio_tune.search.nested import outer_split
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search_space import load_space
-from aio_tune.tasks import get_task
+from aio_tune.tasks import TASKS
 from aio_tune.training import configuration
 from tests.test_dataset import assembly, cohort
 
@@ -32,7 +32,7 @@ def rows(tmp_path: Path) -> TrainingRows:
     folds = make_folds(labels, patients, 4, seed=0)
     dataset = write_dataset(assembly(cohort("Ours", 60)), tmp_path / "data")
     stored = StoredRows.of(dataset, np.sort(random.permutation(60)[:40]))
-    return TrainingRows(get_task("ki67"), samples, labels, stored, folds)
+    return TrainingRows(TASKS["ki67"], samples, labels, stored, folds)
 
 
 def test_runs_vary_slightly_and_always_in_the_same_way() -> None:

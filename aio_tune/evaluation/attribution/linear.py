@@ -10,7 +10,6 @@ from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError
 from aio_tune.evaluation.baselines import LogisticOnComponents
 from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, find_training_samples
-from aio_tune.tasks import get_task
 
 if TYPE_CHECKING:
     from aio_tune.models.ensemble import Ensemble
@@ -39,7 +38,7 @@ def linear_weights(ensemble: "Ensemble", dataset: AioDataset, seed: int) -> Line
     """
     import pandas as pd
 
-    task = get_task(ensemble.task)
+    task = dataset.task(ensemble.task)
     there = find_training_samples(ensemble, dataset, dataset.cohort_names)
     if not there.enough:
         needed = f"{ENOUGH_PATIENTS:.0%} are needed"
