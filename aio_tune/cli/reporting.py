@@ -11,12 +11,17 @@ from aio_tune.cli.searching import compare_with_baselines
 from aio_tune.errors import AioTuneError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aio_tune.config import Home
+    from aio_tune.dataset.manifest import Manifest
     from aio_tune.evaluation.survival import Separation
     from aio_tune.report import Study
+    from aio_tune.reproduce import Item
     from aio_tune.search.out_of_fold import OutOfFold
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
+    from aio_tune.tracking import StoredEvaluation
 
 FEWEST_DEATHS = 10
 """Fewer say nothing of survival."""
@@ -78,8 +83,24 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
         evaluations=evaluations,
         survival=survival,
         genes=None if genes is None else pd.read_csv(genes),
+        paper=_paper(state, dataset.manifest, evaluations),
         notes=[text for text in (note, other) if text],
     )
+
+
+def _paper(state: "SearchState", manifest: "Manifest", evaluations: "Sequence[StoredEvaluation]") -> "list[Item]":
+    """The paper's numbers on the search's own question."""
+    from aio_tune.reproduce import network_items, search_result, table_one_items
+    from aio_tune.reproduce.networks import CLAIMS
+
+    task = state.started["settings"]["task"]
+    real = [cohort for cohort in manifest.cohorts if not cohort.simulated]
+    counts = {cohort.name: {task: cohort.table_one.subjects[task]} for cohort in real}
+    networks = network_items([search_result(state, evaluations)])
+    return [
+        *(item for item in table_one_items(counts, (task,)) if item.here),
+        *(item for item, claim in zip(networks, CLAIMS, strict=True) if claim.task == task),
+    ]
 
 
 def _evaluations(uri: str, state: "SearchState") -> tuple[list[Any], str]:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from aio_tune.config import Home
     from aio_tune.reproduce import SearchResult
 
-METRICS = ("accuracy", "auc")
-_AS_THE_PAPER = {"square": "128x128x1", "stacked": "64x64x4"}
-
 
 def reproduce(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders with files of the GEO series.")],
@@ -77,30 +74,10 @@ def _result(home: "Home", name: str, uri: str) -> "SearchResult":
         SearchError: there is no such search, or it has not ended.
         RegistryError: the store cannot be reached.
     """
-    from aio_tune.reproduce import SearchResult
+    from aio_tune.reproduce import search_result
     from aio_tune.search.confirm import finished_search
     from aio_tune.tracking import read_evaluations
 
-    state, best, _ = finished_search(home, name)
-    confirmed = state.confirmed.get("runs", {}).get("metrics")
-    found = {"": {m: tuple(value) for m, value in (confirmed or best.cv).items()}}
-    for trial in state.ranked():
-        if trial.state == "COMPLETE" and trial.params.get("branches") != "embedding":
-            layout = str(trial.params.get("layout", "square"))
-            found.setdefault(_AS_THE_PAPER.get(layout, layout), dict(trial.cv))
-    external = {}
-    if state.registered:
-        model = state.registered["ensemble"]
-        for one in read_evaluations(uri, model["name"], int(model["version"])):
-            metrics = {m: (one.metrics.get(f"fold_{m}_mean"), one.metrics.get(f"fold_{m}_sd")) for m in METRICS}
-            external[one.cohort] = {m: (a, b) for m, (a, b) in metrics.items() if a is not None and b is not None}
-    settings = state.started["settings"]
-    return SearchResult(
-        name=name,
-        task=settings["task"],
-        train=tuple(settings["train_on"]),
-        patients=sum(state.started["class_counts"].values()),
-        cross_validated=found,
-        external=external,
-        simulated=bool(state.started["dataset"]["simulated"]),
-    )
+    state, _, _ = finished_search(home, name)
+    model = state.registered["ensemble"] if state.registered else None
+    return search_result(state, read_evaluations(uri, model["name"], int(model["version"])) if model else ())

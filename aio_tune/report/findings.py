@@ -12,6 +12,7 @@ from aio_tune.metrics import IN_TABLES, confusion, one_against_rest, roc_points
 from aio_tune.numbers import interval, mean_sd, number, p_value, years
 from aio_tune.report.page import Figure, Section, Table
 from aio_tune.report.study import Study, confusion_text, estimate
+from aio_tune.reproduce import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,9 @@ _WHOSE = {"": "ensemble"} | {f"{baseline.key}_": baseline.name for baseline in B
 
 
 def comparisons(study: Study) -> Section:
-    """The winner against variants of it."""
+    """The winner against variants of it; if none was asked for, how to ask."""
+    if not study.confirmation["compared"]:
+        return Section("Comparisons of configurations", _geometry(study))
     rows = []
     for one in study.confirmation["compared"]:
         difference = one["differences"].get("auc") or next(iter(one["differences"].values()))
@@ -47,16 +50,40 @@ def _geometry(study: Study) -> list[str]:
     best = study.state.best
     asked = {one["variant"]: one["differences"].get("auc") for one in study.confirmation["compared"]}
     shuffled = asked.get("layout=shuffled")
-    if best is None or shuffled is None:
+    if best is None:
         return []
     layout = best.params.get("layout", "square")
     if best.params.get("branches") == "embedding":
         return [f"The winner has no convolution: to it the layout ({layout}) is an order of inputs, and cannot help."]
+    if shuffled is None:
+        return [f"Whether the picture's geometry (layout {layout}) helps was not asked. The same network on shuffled "
+                f"pixels tells: aio-tune confirm {study.state.started['name']} --against layout=shuffled."]  # fmt: skip
     if shuffled["high"] < 0:
         return [f"The picture's geometry helps: with the pixels of the layout {layout} shuffled the AUC falls by "
                 f"{-shuffled['mean']:.3f}."]  # fmt: skip
     return [f"The picture's geometry was not found to help: shuffling the layout {layout} changes the AUC by "
             f"{interval((shuffled['mean'], shuffled['low'], shuffled['high']))}."]  # fmt: skip
+
+
+def paper(study: Study) -> Section:
+    """The paper's numbers beside the study's, and whether it is the same work."""
+    rows = [
+        [
+            one.where,
+            one.what,
+            one.paper,
+            one.here or "-",
+            ": ".join(filter(None, (one.verdict.value, one.note))),
+        ]
+        for one in study.paper
+    ]
+    same = sum(one.verdict in (Verdict.PASS, Verdict.FAIL) for one in study.paper)
+    text = (
+        f"{same} of these {len(rows)} numbers come of the same patients as the paper's, and are held against them; the "
+        "others stand beside them and say nothing of them."
+    )
+    table = Table("Chen et al., Breast Cancer Res 23:96, 2021", ["where", "what", "paper", "here", "same work?"], rows)
+    return Section("Beside the paper", [text], tables=[table])
 
 
 def external(study: Study) -> Section:

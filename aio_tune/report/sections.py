@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aio_tune.metrics import IN_TABLES
 from aio_tune.numbers import mean_sd, number
-from aio_tune.report.findings import comparisons, external, genes, survival
+from aio_tune.report.findings import comparisons, external, genes, paper, survival
 from aio_tune.report.page import Figure, Section, Table
 from aio_tune.report.study import Study, confusion_text, estimate
 
@@ -21,8 +21,9 @@ def sections(study: Study) -> list[Section]:
         _patients(study),
         _search(study),
         _cross_validation(study),
-        *([comparisons(study)] if study.confirmation["compared"] else []),
+        comparisons(study),
         external(study),
+        *([paper(study)] if study.paper else []),
         *([survival(study)] if study.survival else []),
         *([genes(study.genes)] if study.genes is not None else []),
         _limits(study),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from aio_tune.dataset.manifest import Manifest
     from aio_tune.evaluation.survival import Separation
+    from aio_tune.reproduce import Item
     from aio_tune.search.illustrate import Illustrations
     from aio_tune.search.state import SearchState
     from aio_tune.tracking import StoredEvaluation
@@ -31,6 +32,7 @@ class Study:
         evaluations: of the registered ensemble, on cohorts that the search never saw.
         survival: which patients -> ways of calling them.
         genes: as ``aio-tune explain`` writes them.
+        paper: numbers of Chen et al. 2021 on the same question, beside what the study has.
         notes: what is missing, and why.
     """
 
@@ -44,6 +46,7 @@ class Study:
     evaluations: "Sequence[StoredEvaluation]" = ()
     survival: "Mapping[str, Sequence[Separation]]" = field(default_factory=dict)
     genes: "pd.DataFrame | None" = None
+    paper: "Sequence[Item]" = ()
     notes: Sequence[str] = ()
 
     @property

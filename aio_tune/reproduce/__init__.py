@@ -9,8 +9,17 @@ Source of everything expected here: Chen et al., Breast Cancer Res 23:96, 2021, 
 """
 
 from aio_tune.reproduce.base import Item, Verdict
-from aio_tune.reproduce.clinical import clinical_items
+from aio_tune.reproduce.clinical import clinical_items, table_one_items
 from aio_tune.reproduce.expression import expression_items
-from aio_tune.reproduce.networks import SearchResult, network_items
+from aio_tune.reproduce.networks import SearchResult, network_items, search_result
 
-__all__ = ["Item", "SearchResult", "Verdict", "clinical_items", "expression_items", "network_items"]
+__all__ = [
+    "Item",
+    "SearchResult",
+    "Verdict",
+    "clinical_items",
+    "expression_items",
+    "network_items",
+    "search_result",
+    "table_one_items",
+]

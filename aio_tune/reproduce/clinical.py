@@ -36,18 +36,30 @@ def clinical_items(folders: Sequence[Path]) -> list[Item]:
         CohortError: a series matrix is there and cannot be read.
     """
     found = _subjects(folders)
-    items = []
-    for name, tasks in TABLE_ONE.items():
-        for task, paper in tasks.items():
-            what = f"{name}, {TASKS[task].title}: {', '.join(TASKS[task].classes)}, missing"
-            subjects = found.get(name)
-            if subjects is None:
-                items.append(missing("Table 1", what, paper, f"no {_MATRIX[name]}"))
-                continue
-            here = table_one(subjects, TASKS)[task]
-            items.append(compared("Table 1", what, paper, counts(here, [*TASKS[task].classes, "missing"])))
+    items = table_one_items({name: table_one(subjects, TASKS) for name, subjects in found.items()})
     items += [_majority(name, task, paper, found.get(name)) for (name, task), paper in MAJORITY.items()]
     return [*items, _survival(found.get("GSE96058")), *_scan_b(_both_sequencers(found))]
+
+
+def table_one_items(
+    found: Mapping[str, Mapping[str, Mapping[str, int]]], tasks: Sequence[str] = ("ki67", "nhg")
+) -> list[Item]:
+    """Table 1 beside counts of subjects.
+
+    Args:
+        found: cohort -> task -> class or ``"missing"`` -> how many.
+        tasks: rows of it.
+    """
+    items = []
+    for name, printed in TABLE_ONE.items():
+        for task in (task for task in printed if task in tasks):
+            paper = printed[task]
+            what = f"{name}, {TASKS[task].title}: {', '.join(TASKS[task].classes)}, missing"
+            if name not in found:
+                items.append(missing("Table 1", what, paper, f"no {_MATRIX[name]}"))
+                continue
+            items.append(compared("Table 1", what, paper, counts(found[name][task], [*TASKS[task].classes, "missing"])))
+    return items
 
 
 def _subjects(folders: Sequence[Path]) -> "dict[str, pd.DataFrame]":

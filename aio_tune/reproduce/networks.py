@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aio_tune.errors import SearchError
 from aio_tune.numbers import mean_sd
 from aio_tune.reproduce.base import Item, Verdict, missing
 from aio_tune.tasks import TASKS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aio_tune.search.state import SearchState
+    from aio_tune.tracking import StoredEvaluation
+
 MeanSd = tuple[float, float]
+_METRICS = ("accuracy", "auc")
+_AS_THE_PAPER = {"square": "128x128x1", "stacked": "64x64x4"}  # our layouts, as the paper calls them
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,40 @@ class SearchResult:
     cross_validated: Mapping[str, Mapping[str, MeanSd]]
     external: Mapping[str, Mapping[str, MeanSd]] = field(default_factory=dict)
     simulated: bool = False
+
+
+def search_result(state: "SearchState", evaluations: "Iterable[StoredEvaluation]" = ()) -> SearchResult:
+    """What a finished search has to show for itself.
+
+    Args:
+        state: of the search.
+        evaluations: of its registered ensemble.
+
+    Raises:
+        SearchError: no trial finished.
+    """
+    if state.best is None:
+        raise SearchError("Expected a search with a finished trial. Received one without.")
+    confirmed = state.confirmed.get("runs", {}).get("metrics")
+    found = {"": {m: tuple(value) for m, value in (confirmed or state.best.cv).items()}}
+    for trial in state.ranked():
+        if trial.state == "COMPLETE" and trial.params.get("branches") != "embedding":
+            layout = str(trial.params.get("layout", "square"))
+            found.setdefault(_AS_THE_PAPER.get(layout, layout), dict(trial.cv))
+    external = {}
+    for one in evaluations:
+        metrics = {m: (one.metrics.get(f"fold_{m}_mean"), one.metrics.get(f"fold_{m}_sd")) for m in _METRICS}
+        external[one.cohort] = {m: (a, b) for m, (a, b) in metrics.items() if a is not None and b is not None}
+    settings = state.started["settings"]
+    return SearchResult(
+        name=state.started["name"],
+        task=settings["task"],
+        train=tuple(settings["train_on"]),
+        patients=sum(state.started["class_counts"].values()),
+        cross_validated=found,
+        external=external,
+        simulated=bool(state.started["dataset"]["simulated"]),
+    )
 
 
 def network_items(searches: Sequence[SearchResult]) -> list[Item]:
