@@ -227,6 +227,9 @@ def test_report_in_a_browser(searched: MainPath, tmp_path: Path) -> None:
     """After the evaluation above, or without it: on a phone and on a desk, and nothing is asked of anybody."""
     page = tmp_path / "report.html"
     searched.run("report", "calm", "--out", page, "--home", searched.home)
+    text = page.read_text()
+    assert "Beside the paper" in text and "simulated patients" in text
+    assert "the picture&#39;s geometry" in text or "has no convolution" in text or "The picture&#39;s geometry" in text
     with open_browser() as browser:
         for name, width in (("phone", 390), ("desktop", 1280)):
             screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": name == "phone"}

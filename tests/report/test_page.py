@@ -94,3 +94,23 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="Expected to write the report"):
         write_page("x", tmp_path / "absent" / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_paper_is_beside_the_study_and_only_the_same_work_is_held_against_it() -> None:
+    from types import SimpleNamespace
+
+    from aio_tune.report.findings import paper
+    from aio_tune.reproduce import Item, Verdict
+
+    items = [
+        Item("Table 1", "counts", "1 / 2", "1 / 2", Verdict.PASS),
+        Item("Table 2", "Ki67", "0.821", "0.801", Verdict.OTHER_WORK, "136 of 1,363 patients"),
+        Item("Table 2", "tested", "0.826", "", Verdict.NOT_POSSIBLE, "no such evaluation"),
+    ]
+    section = paper(SimpleNamespace(paper=items))  # type: ignore[arg-type]
+    assert section.paragraphs[0].startswith("1 of these 3 numbers come of the same patients")
+    assert section.tables[0].rows == [
+        ["Table 1", "counts", "1 / 2", "1 / 2", "pass"],
+        ["Table 2", "Ki67", "0.821", "0.801", "not the same work: 136 of 1,363 patients"],
+        ["Table 2", "tested", "0.826", "-", "not possible: no such evaluation"],
+    ]
