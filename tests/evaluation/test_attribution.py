@@ -95,7 +95,7 @@ def test_integrated_gradients_of_a_trained_network_are_complete(trained):
     np.testing.assert_allclose(found.completeness[0], np.abs(sums - change) / np.abs(change), atol=1e-3)
     assert found.completeness.max() < 0.01
     # One step is not enough, or the refinement would not have been looked at.
-    assert integrated_gradients(trained, [1], steps=1, most_steps=1).completeness.max() > 0.01
+    assert integrated_gradients(trained, [1], steps=1, most_points=1).completeness.max() > 0.01
 
 
 @pytest.mark.slow
