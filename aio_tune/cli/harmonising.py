@@ -105,11 +105,12 @@ def _print(found: "Study", model: str) -> None:
         say_table(f"{title}; AUC", ["", "own folds", "rehearsal", found.cohort, "ensemble [95 %]", "won back"], rows)
     say(f"{model}'s configuration, trained anew on {found.trained_on:,} samples, {found.folds} folds x "
         f"{found.epochs} epochs; its own harmoniser is {found.own}.")  # fmt: skip
-    say(f"Chosen, without a label of {found.cohort}: {found.chosen}, the single-sample harmoniser with the best "
-        "rehearsal (validation patients given the cohort's noise, and its distribution of each gene).")  # fmt: skip
+    say(f"Chosen, without a label of {found.cohort}: {found.chosen}, by the rehearsal (validation patients given the "
+        "cohort's noise, and its distribution of each gene): the best single-sample one, or none if it gains no more "
+        "than one standard error.")  # fmt: skip
     if found.lost > 0:
-        say(f"The shift costs {found.lost:.3f} of AUC without a harmoniser; {found.chosen} wins {found.won_back:.0%} "
-            f"of that back, on {found.tested_on:,} samples.")  # fmt: skip
+        back = "" if found.chosen == "none" else f"; {found.chosen} wins {found.won_back:.0%} of that back"
+        say(f"The shift costs {found.lost:.3f} of AUC without a harmoniser{back}, on {found.tested_on:,} samples.")
     else:
         say(f"Without a harmoniser the cohort is read as well as the training patients ({-found.lost:+.3f}): there is "
             "nothing to win back.")  # fmt: skip

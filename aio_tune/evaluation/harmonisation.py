@@ -1,7 +1,7 @@
 """Which harmoniser a model should have had for a cohort of another platform, found without that cohort's labels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class Study:
         epochs: of each.
         own: the harmoniser that the model itself has.
         lost: AUC ``inside`` less AUC ``outside``, without a harmoniser: what the shift costs.
-        chosen: the single-sample harmoniser with the highest rehearsed AUC.
+        chosen: a single-sample harmoniser; see ``choose``.
         outcomes: single-sample members first, each kind in the order of ``HARMONISERS``.
     """
 
@@ -98,7 +98,7 @@ def study(
 
     The target's labels are for the last columns only. A single-sample harmoniser is chosen before, by a rehearsal: the
     validation patients of each fold, whose labels are those of the training cohorts, are given the target's look (see
-    `Rehearsal`) in ``DISGUISES`` ways, and the harmoniser that lets a network read these best is taken.
+    `Rehearsal`) in ``DISGUISES`` ways, and the harmoniser that lets networks read these best is taken; see ``choose``.
 
     Args:
         model: its configuration, genes, training patients and number of folds are used, not its weights.
@@ -190,9 +190,25 @@ def study(
         epochs=epochs,
         own=str(params.get("harmoniser", Unchanged.name)),
         lost=lost,
-        chosen=max(SINGLE_SAMPLE, key=lambda name: mean_sd(trained[name].rehearsed)["auc"][0]),
+        chosen=choose({name: [fold["auc"] for fold in trained[name].rehearsed] for name in SINGLE_SAMPLE}),
         outcomes=tuple(outcomes),
     )
+
+
+def choose(rehearsed: Mapping[str, Sequence[float]]) -> str:
+    """The harmoniser with the best rehearsal, or none at all if it gains no more than one standard error.
+
+    To do nothing is the simplest, so a gain that the folds do not agree on is not worth it: the one standard error rule
+    (Breiman, Friedman, Olshen & Stone, Classification and Regression Trees, 1984), on the paired differences of folds.
+
+    Args:
+        rehearsed: harmoniser -> AUC on each fold's disguised patients, the same folds for all, two or more; that of
+            ``none`` among them.
+    """
+    best = max(rehearsed, key=lambda name: float(np.mean(rehearsed[name])))
+    gains = np.subtract(rehearsed[best], rehearsed[Unchanged.name])
+    error = gains.std(ddof=1) / np.sqrt(gains.size)
+    return best if gains.mean() > error else Unchanged.name
 
 
 @dataclass(frozen=True, eq=False)
