@@ -161,18 +161,7 @@ def evaluate(
     """
     import pandas as pd
 
-    task = dataset.task(ensemble.task)
-    if task.classes != ensemble.classes:
-        raise EvaluationError(
-            f"Expected a model of the classes {', '.join(task.classes)}. Received one of {', '.join(ensemble.classes)}."
-        )
-    if cohort not in dataset.cohort_names:
-        raise EvaluationError(
-            f"Expected a cohort of the dataset, one of {', '.join(dataset.cohort_names)}. Received {cohort!r}."
-        )
-    samples = dataset.samples([cohort])
-    check_unseen(ensemble, samples, cohort)
-    codes = known_labels(dataset, task, cohort)
+    task, samples, codes = unseen_cohort(ensemble, dataset, cohort)
     known = codes != MISSING
     labels, patients = codes[known], samples["patient_id"][known].to_numpy(dtype=str)
 
@@ -220,6 +209,29 @@ def evaluate(
     )
 
 
+def unseen_cohort(
+    ensemble: Predictor, dataset: AioDataset, cohort: str
+) -> "tuple[Task, pd.DataFrame, npt.NDArray[np.int8]]":
+    """The model's task, the samples of a cohort that it never saw, and their class indices, ``MISSING`` where unknown.
+
+    Raises:
+        OverlapError: a patient or profile of the cohort was in training.
+        EvaluationError: the cohort is not in the dataset or has no label of the task, or the classes differ.
+    """
+    task = dataset.task(ensemble.task)
+    if task.classes != ensemble.classes:
+        raise EvaluationError(
+            f"Expected a model of the classes {', '.join(task.classes)}. Received one of {', '.join(ensemble.classes)}."
+        )
+    if cohort not in dataset.cohort_names:
+        raise EvaluationError(
+            f"Expected a cohort of the dataset, one of {', '.join(dataset.cohort_names)}. Received {cohort!r}."
+        )
+    samples = dataset.samples([cohort])
+    check_unseen(ensemble, samples, cohort)
+    return task, samples, _known_labels(dataset, samples, task, cohort)
+
+
 def check_unseen(ensemble: Predictor, samples: "pd.DataFrame", cohort: str) -> None:
     """Refuse samples that the model learnt from, labelled or not.
 
@@ -263,13 +275,7 @@ def _no_calls(
     return tuple(found)
 
 
-def known_labels(dataset: AioDataset, task: Task, cohort: str) -> npt.NDArray[np.int8]:
-    """Class index of every sample of a cohort, ``MISSING`` where it is not known.
-
-    Raises:
-        EvaluationError: none is known.
-    """
-    samples = dataset.samples([cohort])
+def _known_labels(dataset: AioDataset, samples: "pd.DataFrame", task: Task, cohort: str) -> npt.NDArray[np.int8]:
     codes = task.encode(samples[task.name])
     if not (codes != MISSING).any():
         labelled = [name for name in dataset.tasks if samples[name].notna().any()]

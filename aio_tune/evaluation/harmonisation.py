@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError
-from aio_tune.evaluation.external import Estimate, check_unseen, known_labels
+from aio_tune.evaluation.external import Estimate, unseen_cohort
 from aio_tune.evaluation.rehearsal import Rehearsal
 from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, TrainingSamples, find_training_samples
 from aio_tune.folds import Folds, make_folds
@@ -114,7 +114,6 @@ def study(
         EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
             target has no label, or the epochs are not known.
     """
-    task = dataset.task(model.task)
     params = dict(model.spec.origin.get("params") or {})
     epochs = epochs or int(model.spec.origin.get("epochs") or 0)
     if not params or not epochs:
@@ -122,13 +121,7 @@ def study(
             "Expected a model that says its configuration and epochs. Received one that does not.",
             "Register it anew with this version, or, if it lacks the epochs alone, name them with --epochs.",
         )
-    if cohort not in dataset.cohort_names:
-        raise EvaluationError(
-            f"Expected a cohort of the dataset, one of {', '.join(dataset.cohort_names)}. Received {cohort!r}."
-        )
-    samples = dataset.samples([cohort])
-    check_unseen(model, samples, cohort)
-    codes = known_labels(dataset, task, cohort)
+    task, samples, codes = unseen_cohort(model, dataset, cohort)
     if len(samples) < LEAST_BATCH:
         raise EvaluationError(f"Expected at least {LEAST_BATCH} samples of {cohort}. Received {len(samples)}.")
     there = find_training_samples(model, dataset, [name for name in dataset.cohort_names if name != cohort])
