@@ -1,7 +1,7 @@
 """The command that confirms a search's winner."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from aio_tune.cli.console import (
     say_table,
     store_uri,
 )
+from aio_tune.cli.following import Follower
 from aio_tune.errors import SearchError
 from aio_tune.numbers import interval, mean_sd, number
 
@@ -70,7 +71,7 @@ def confirm(
     if nested and against:
         raise SearchError("Expected --nested or --against. Received both.", "Run one after the other.")
     uri = store_uri(tracking_uri, place)
-    follower = _Follower(uri, f"aio-{spec.task}", quiet=as_json)
+    follower = Follower(uri, f"aio-{spec.task}", quiet=as_json)
     if nested:
         say_unless(as_json, f"nested cross-validation of {name}: {spec.folds} searches of {trials or spec.trials} "
                    "trials, each without one outer fold")  # fmt: skip
@@ -81,11 +82,11 @@ def confirm(
         done = results is not None
     else:
         say_unless(as_json, f"confirming {name}: {runs} runs of {spec.folds} folds x {spec.epochs} epochs, new splits")
-        follow = follower.follow(_confirm_folder(place, name, state), spec.metric, runs, n_rungs=1)
+        follow = follower.follow(_confirm_folder(place, name, state), spec.metric, runs)
         done = bool(confirm_runs(place, name, dataset, rows, runs, address=address, on_event=follow).ended)
         for variant in (against or []) if done else []:
             say_unless(as_json, f"the same with {variant}")
-            follow = follower.follow(_variant_folder(place, name, state, variant), spec.metric, runs, n_rungs=1)
+            follow = follower.follow(_variant_folder(place, name, state, variant), spec.metric, runs)
             done = bool(run_variant(place, name, variant, dataset, rows, runs, address=address, on_event=follow).ended)
             if not done:
                 break
@@ -197,40 +198,6 @@ def say_unless(quiet: bool, line: str) -> None:
     """Print a line, unless machines read the output."""
     if not quiet:
         say(line)
-
-
-class _Follower:
-    """Shows the events of confirming searches, and mirrors them to MLflow, one search after the other."""
-
-    def __init__(self, uri: str, experiment: str, quiet: bool) -> None:
-        from aio_tune.tracking import ensure_store
-
-        ensure_store(uri, None, experiment)
-        self._uri, self._experiment, self._quiet = uri, experiment, quiet
-        self._mirror: Any = None
-
-    def follow(self, run: "RunFolder", metric: str, trials: int, n_rungs: int) -> Callable[[Mapping[str, Any]], None]:
-        from aio_tune.cli.progress import SearchView
-        from aio_tune.tracking import Mirror
-
-        self.close()
-        run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._mirror = Mirror(run.ledger, self._uri, self._experiment).start()
-        if self._quiet:
-            return lambda event: None
-        return SearchView(trials, metric, n_rungs, live=False)
-
-    def send(self, run: "RunFolder") -> None:
-        """Tell MLflow what the search's own ledger holds beyond what it knows."""
-        from aio_tune.tracking import Mirror
-
-        with Mirror(run.ledger, self._uri, self._experiment) as mirror:
-            mirror.flush()
-
-    def close(self, hurry: bool = False) -> None:
-        if self._mirror is not None:
-            self._mirror.close(4.0 if hurry else 60.0)
-            self._mirror = None
 
 
 def _open(folder: Path, spec: Any) -> tuple[Any, "TrainingRows"]:

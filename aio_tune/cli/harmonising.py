@@ -23,6 +23,8 @@ from aio_tune.files import written_whole
 from aio_tune.numbers import interval, mean_sd, number
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from aio_tune.evaluation.harmonisation import Study
 
 
@@ -50,21 +52,27 @@ def harmonise(
     from aio_tune.dataset import open_dataset
     from aio_tune.evaluation.harmonisation import study
     from aio_tune.models.ensemble import Ensemble
-    from aio_tune.tracking import resolve
+    from aio_tune.tracking import log_harmonisation, resolve
     from aio_tune.training import configure_backend
 
     if out is not None and not out.parent.is_dir():
         raise EvaluationError(f"Expected a folder that is there, for {out}. Received {out.parent}.")
     dataset = open_dataset(data)
-    resolved = resolve(store_uri(tracking_uri, home_of(home)), model)
+    uri = store_uri(tracking_uri, home_of(home))
+    resolved = resolve(uri, model)
     configure_backend(threads=os.cpu_count() or 1)
     with PrepareView() as view:
         found = study(
             Ensemble.load(resolved.folder), dataset, cohort, epochs=epochs, folds=folds, seed=seed,
             watch=lambda done, of: view("harmonisers", done, of),
         )  # fmt: skip
+    table = _table(found)
+    metrics = {"lost": found.lost, "won_back": found.won_back, "trained_on": found.trained_on}
+    metrics |= {"tested_on": found.tested_on, "folds": found.folds, "epochs": found.epochs}
+    log_harmonisation(uri, resolved, cohort, metrics, table, found.chosen)
     if out is not None:
-        _write(found, out)
+        with written_whole(out) as file:
+            table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
     if as_json:
         say_json(asdict(found) | {"won_back": found.won_back})
         return
@@ -73,7 +81,8 @@ def harmonise(
         say(f"written: {out}")
 
 
-def _write(found: "Study", path: Path) -> None:
+def _table(found: "Study") -> "pd.DataFrame":
+    """A row for each harmoniser."""
     import pandas as pd
 
     rows = [
@@ -89,8 +98,7 @@ def _write(found: "Study", path: Path) -> None:
         }
         for one in found.outcomes
     ]  # fmt: skip
-    with written_whole(path) as file:
-        pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+    return pd.DataFrame(rows)
 
 
 def _print(found: "Study", model: str) -> None:

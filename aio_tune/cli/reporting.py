@@ -1,13 +1,13 @@
 """The command report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aio_tune.cli.comparing import compare_with_baselines
 from aio_tune.cli.confirming import compare
 from aio_tune.cli.console import DEFAULT_HOME, HomeOption, TrackingOption, home_of, say, store_uri
-from aio_tune.cli.searching import compare_with_baselines
 from aio_tune.errors import AioTuneError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aio_tune.search.out_of_fold import OutOfFold
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
-    from aio_tune.tracking import StoredEvaluation
+    from aio_tune.tracking import StoredEvaluation, StoredHarmonisation
 
 FEWEST_DEATHS = 10
 """Fewer say nothing of survival."""
@@ -60,6 +60,7 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
     from aio_tune.dataset import open_dataset
     from aio_tune.report import Study
     from aio_tune.search.confirm import finished_search, same_rows
+    from aio_tune.search.geometry import read_geometry
     from aio_tune.search.illustrate import illustrate_search, illustrate_trial
     from aio_tune.search.out_of_fold import read_out_of_fold
     from aio_tune.search.rows import training_rows
@@ -70,17 +71,20 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
     same_rows(state, rows, dataset)
     run = home.run(name)
     calls = read_out_of_fold(run, best, rows)
+    geometry = read_geometry(home, name, state)
     survival, note = _survival(rows, calls)
-    evaluations, other = _evaluations(uri, state)
+    evaluations, harmonisations, other = _stored(uri, state)
     return Study(
         state=state,
         manifest=dataset.manifest,
-        comparison=compare_with_baselines(state, rows, run.path / "baseline.json"),
+        comparison=compare_with_baselines(state, rows, run.path / "baseline.json", geometry),
+        geometry=geometry,
         confirmation=compare(state, rows, run.path / "baseline_confirm.json"),
         of_search=illustrate_search(spec, state),
         of_winner=illustrate_trial(run, best, rows),
         out_of_fold=calls.metrics(),
         evaluations=evaluations,
+        harmonisations=harmonisations,
         survival=survival,
         genes=None if genes is None else pd.read_csv(genes),
         paper=_paper(state, dataset.manifest, evaluations),
@@ -103,17 +107,18 @@ def _paper(state: "SearchState", manifest: "Manifest", evaluations: "Sequence[St
     ]
 
 
-def _evaluations(uri: str, state: "SearchState") -> tuple[list[Any], str]:
-    """What the registered ensemble was evaluated on, and a note if that is not to be had."""
-    from aio_tune.tracking import read_evaluations
+def _stored(uri: str, state: "SearchState") -> "tuple[list[StoredEvaluation], list[StoredHarmonisation], str]":
+    """Evaluations and harmonisation studies of the registered ensemble, and a note if they are not to be had."""
+    from aio_tune.tracking import read_evaluations, read_harmonisations
 
     if not state.registered:
-        return [], "No model of this search is registered."
+        return [], [], "No model of this search is registered."
     model = state.registered["ensemble"]
+    name, version = model["name"], int(model["version"])
     try:
-        return read_evaluations(uri, model["name"], int(model["version"])), ""
+        return read_evaluations(uri, name, version), read_harmonisations(uri, name, version), ""
     except AioTuneError as error:
-        return [], f"Evaluations are missing here: {error.problem}"
+        return [], [], f"Evaluations and harmonisation studies are missing here: {error.problem}"
 
 
 def _survival(rows: "TrainingRows", calls: "OutOfFold") -> "tuple[dict[str, list[Separation]], str]":

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aio_tune.cli.comparing import compare_with_baselines, print_comparison
 from aio_tune.cli.console import (
     DEFAULT_HOME,
     HomeOption,
@@ -19,13 +21,17 @@ from aio_tune.cli.console import (
     say_table,
     store_uri,
 )
+from aio_tune.cli.following import Follower
 from aio_tune.errors import SearchError
-from aio_tune.numbers import duration, mean_sd, number
+from aio_tune.numbers import duration, number
 
 if TYPE_CHECKING:
     from aio_tune.config import Home
+    from aio_tune.dataset import AioDataset
+    from aio_tune.search.geometry import Geometry
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
+    from aio_tune.search_space import SearchSpec
 
 
 def search(
@@ -146,62 +152,63 @@ def search_and_register(
                     f"See {command_line('aio-tune', 'leaderboard', name)}.",
                 )
             state = register_winner(home, spec, name, dataset, rows, uri, mirror)
+        geometry = _ask_layouts(home, name, spec, state, dataset, rows, uri, address, quiet)
     except KeyboardInterrupt:
         raise interrupted from None
-    comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json")
+    comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json", geometry)
     if not quiet:
         say(f"ended: {state.ended}")
         if state.refused:
             say(f"{len(state.refused)} drawn configurations were refused at no cost, e.g. {state.refused[-1]}")
-        print_comparison(comparison)
+        print_comparison(comparison, geometry)
         print_registered(state)
     return state
+
+
+def _ask_layouts(
+    home: "Home",
+    name: str,
+    spec: "SearchSpec",
+    state: "SearchState",
+    dataset: "AioDataset",
+    rows: "TrainingRows",
+    uri: str,
+    address: str,
+    quiet: bool,
+) -> "Geometry":
+    """Train the best network with convolutions on other layouts, if the search is to; then what that has shown.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    from aio_tune.search.geometry import (
+        convolving_trial,
+        geometry_folder,
+        layouts_to_train,
+        read_geometry,
+        train_layouts,
+    )
+
+    trial = convolving_trial(state)
+    if spec.layout_control and trial is not None:
+        layouts = layouts_to_train(trial)
+        if not quiet:
+            own = read_geometry(home, name, state).own
+            say(f"does the picture's geometry help? trial {trial.number}'s network (layout {own}), trained on the same "
+                f"folds with {', '.join(layouts)}")  # fmt: skip
+        follower = Follower(uri, f"aio-{spec.task}", quiet)
+        try:
+            follow = follower.follow(geometry_folder(home, name, trial.number), spec.metric, len(layouts))
+            if not train_layouts(home, name, trial, dataset, rows, address=address, on_event=follow).ended:
+                raise KeyboardInterrupt
+        finally:
+            follower.close(hurry=sys.exc_info()[0] is not None)
+    return read_geometry(home, name, state)
 
 
 def _failures(state: "SearchState") -> str:
     failed = [trial for trial in state.trials.values() if trial.state == "FAIL"]
     return f"{len(failed)} failed, the last with: {failed[-1].reason}" if failed else "all were pruned."
-
-
-def compare_with_baselines(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str, Any]:
-    """The winner's cross-validation beside the baselines on the same folds.
-
-    Args:
-        state: the search; it has ended.
-        rows: what it learnt from, with its folds.
-        path: the baselines are computed once and kept there.
-    """
-    from aio_tune.evaluation import BASELINES, cross_validate
-    from aio_tune.metrics import mean_sd as summarise
-
-    settings = state.started["settings"]
-    if not path.exists():
-        shared = (rows.expression(), rows.labels, rows.folds, rows.task.classes)
-        content = {one.name: summarise(cross_validate(one, *shared, seed=settings["seed"])) for one in BASELINES}
-        path.write_text(json.dumps(content))
-    best = state.best
-    network = {} if best is None else {f"network (trial {best.number})": best.cv}
-    return {
-        "task": settings["task"],
-        "class_counts": state.started["class_counts"],
-        "folds": settings["folds"],
-        "rows": {**network, **json.loads(path.read_text())},
-    }
-
-
-def print_comparison(comparison: dict[str, Any]) -> None:
-    """The table of ``compare_with_baselines``: mean ± sd over the folds."""
-    from aio_tune.metrics import IN_TABLES
-
-    metrics = [m for m in IN_TABLES if m in next(iter(comparison["rows"].values()))]
-    counts = ", ".join(f"{name} {count}" for name, count in comparison["class_counts"].items())
-    say_table(
-        f"{comparison['task']}: {comparison['folds']}-fold cross-validation, same folds for all, mean ± sd ({counts})",
-        ["", *metrics],
-        [[who, *[mean_sd(values[m]) for m in metrics]] for who, values in comparison["rows"].items()],
-    )
-    say("The network's row is the best of its search, chosen on these folds, so it flatters; "
-        "an unseen cohort (aio-tune evaluate) does not.")  # fmt: skip
 
 
 def print_registered(state: "SearchState") -> None:

@@ -1,7 +1,7 @@
 """Sections of what was found beyond the search: comparisons, external cohorts, survival, genes."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from aio_tune.numbers import interval, mean_sd, number, p_value, years
 from aio_tune.report.page import Figure, Section, Table
 from aio_tune.report.study import Study, confusion_text, estimate
 from aio_tune.reproduce import Verdict
+from aio_tune.search.geometry import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from aio_tune.evaluation.survival import Separation
-    from aio_tune.tracking import StoredEvaluation
+    from aio_tune.tracking import StoredEvaluation, StoredHarmonisation
 
 TOP_GENES = 20
 _GENE_COLUMNS = ("symbol", "chromosome", "attribution", "mean_rank", "rank_sd", "folds_in_top_50", "linear_rank")
@@ -46,23 +47,15 @@ def comparisons(study: Study) -> Section:
 
 
 def _geometry(study: Study) -> list[str]:
-    """Whether the picture's geometry helps, if that was asked."""
-    best = study.state.best
+    """Whether the picture's geometry helps: on the folds of the search, and on new splits if that was asked."""
+    said, best = study.geometry.sentences(), study.state.best
+    if best is not None and best.number != study.geometry.trial and study.geometry.trial is not None:
+        said.append("The winner itself has no convolution: to it the layout is an order of inputs, and cannot help.")
     asked = {one["variant"]: one["differences"].get("auc") for one in study.confirmation["compared"]}
-    shuffled = asked.get("layout=shuffled")
-    if best is None:
-        return []
-    layout = best.params.get("layout", "square")
-    if best.params.get("branches") == "embedding":
-        return [f"The winner has no convolution: to it the layout ({layout}) is an order of inputs, and cannot help."]
-    if shuffled is None:
-        return [f"Whether the picture's geometry (layout {layout}) helps was not asked. The same network on shuffled "
-                f"pixels tells: aio-tune confirm {study.state.started['name']} --against layout=shuffled."]  # fmt: skip
-    if shuffled["high"] < 0:
-        return [f"The picture's geometry helps: with the pixels of the layout {layout} shuffled the AUC falls by "
-                f"{-shuffled['mean']:.3f}."]  # fmt: skip
-    return [f"The picture's geometry was not found to help: shuffling the layout {layout} changes the AUC by "
-            f"{interval((shuffled['mean'], shuffled['low'], shuffled['high']))}."]  # fmt: skip
+    if found := asked.get(f"layout={CONTROL}"):
+        said.append(f"On new splits, shuffling the winner's pixels changes the AUC by "
+                    f"{interval((found['mean'], found['low'], found['high']))}.")  # fmt: skip
+    return said
 
 
 def paper(study: Study) -> Section:
@@ -129,6 +122,38 @@ def _external_figures(one: "StoredEvaluation", classes: Sequence[str]) -> list[F
         Figure(f"ROC on {one.cohort}.", roc_figure(curves, one.cohort), said, one.calls),
         Figure(f"Calls on {one.cohort}.", drawn, confusion_text(one.calls, classes), one.calls),
     ]
+
+
+def harmonisation(study: Study) -> Section:
+    """What each harmoniser would have come to on cohorts of other platforms."""
+    text = [
+        "The winner's configuration trained anew with each harmoniser, on its own training patients. One of the "
+        "single-sample harmonisers is chosen without a label of the cohort, by a rehearsal: validation patients "
+        "given the cohort's noise, and its distribution of each gene. Transductive harmonisers need the whole cohort."
+    ]
+    tables = []
+    for one in study.harmonisations:
+        rows = [_harmoniser(row) for row in one.table.to_dict("records")]
+        caption = f"Harmonisers for {one.cohort}, AUC, {int(one.metrics['tested_on']):,} samples"
+        columns = ["", "kind", "own folds", "rehearsal", one.cohort, "ensemble [95 %]", "won back"]
+        tables.append(Table(caption, columns, rows, _shift(one), one.table))
+    return Section("Harmonisation", text, tables)
+
+
+def _shift(one: "StoredHarmonisation") -> str:
+    """What the shift costs, and what of that is won back."""
+    lost = one.metrics["lost"]
+    if lost <= 0:
+        return "Without a harmoniser the cohort is read as well as the training patients: there is nothing to win back."
+    said = f"The shift costs {lost:.3f} of AUC without a harmoniser; chosen: {one.chosen}"
+    return f"{said}." if one.chosen == "none" else f"{said}, which wins {one.metrics['won_back']:.0%} of that back."
+
+
+def _harmoniser(row: Mapping[Hashable, Any]) -> list[str]:
+    means = [mean_sd((row[f"{name}_auc_mean"], row[f"{name}_auc_sd"])) for name in ("inside", "rehearsed", "outside")]
+    ensemble = interval((row["ensemble_auc"], row["ensemble_auc_low"], row["ensemble_auc_high"]))
+    name = f"> {row['harmoniser']}" if row["chosen"] else str(row["harmoniser"])
+    return [name, str(row["kind"]), *means, ensemble, "" if row["harmoniser"] == "none" else number(row["won_back"])]
 
 
 def survival(study: Study) -> Section:

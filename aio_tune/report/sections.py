@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aio_tune.metrics import IN_TABLES
 from aio_tune.numbers import mean_sd, number
-from aio_tune.report.findings import comparisons, external, genes, paper, survival
+from aio_tune.report.findings import comparisons, external, genes, harmonisation, paper, survival
 from aio_tune.report.page import Figure, Section, Table
 from aio_tune.report.study import Study, confusion_text, estimate
 
@@ -23,6 +23,7 @@ def sections(study: Study) -> list[Section]:
         _cross_validation(study),
         comparisons(study),
         external(study),
+        *([harmonisation(study)] if study.harmonisations else []),
         *([paper(study)] if study.paper else []),
         *([survival(study)] if study.survival else []),
         *([genes(study.genes)] if study.genes is not None else []),
@@ -113,11 +114,11 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _cross_validation(study: Study) -> Section:
-    rows = study.comparison["rows"]
+    rows, controls = study.comparison["rows"], study.comparison["controls"]
     metrics = [metric for metric in IN_TABLES if metric in next(iter(rows.values()))]
     table = Table(
         "Cross-validation, the same folds for all, mean ± sd", ["", *metrics],
-        [[who, *[mean_sd(tuple(values[m])) for m in metrics]] for who, values in rows.items()],
+        [[who, *[mean_sd(tuple(values[m])) for m in metrics]] for who, values in (rows | controls).items()],
         "The network's row is the best of its search, chosen on these folds.",
     )  # fmt: skip
     lines = study.confirmation["lines"]

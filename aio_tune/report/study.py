@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from aio_tune.dataset.manifest import Manifest
     from aio_tune.evaluation.survival import Separation
     from aio_tune.reproduce import Item
+    from aio_tune.search.geometry import Geometry
     from aio_tune.search.illustrate import Illustrations
     from aio_tune.search.state import SearchState
-    from aio_tune.tracking import StoredEvaluation
+    from aio_tune.tracking import StoredEvaluation, StoredHarmonisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +25,14 @@ class Study:
     Attributes:
         state: the search.
         manifest: of its dataset.
-        comparison: winner and baselines on the same folds, as ``aio_tune.cli.searching`` keeps them.
+        comparison: winner, baselines and controls on the same folds, as ``aio_tune.cli.comparing`` has them.
         confirmation: what was confirmed, as ``aio_tune.cli.confirming.compare`` gives it.
+        geometry: what the layout control says.
         of_search: figures of the search.
         of_winner: figures of its winner.
         out_of_fold: ``oof_<metric>``, with ``_low`` and ``_high``, of the winner.
         evaluations: of the registered ensemble, on cohorts that the search never saw.
+        harmonisations: of the registered ensemble's configuration, for cohorts of other platforms.
         survival: which patients -> ways of calling them.
         genes: as ``aio-tune explain`` writes them.
         paper: numbers of Chen et al. 2021 on the same question, beside what the study has.
@@ -40,10 +43,12 @@ class Study:
     manifest: "Manifest"
     comparison: Mapping[str, Any]
     confirmation: Mapping[str, Any]
+    geometry: "Geometry"
     of_search: "Illustrations"
     of_winner: "Illustrations"
     out_of_fold: Mapping[str, float]
     evaluations: "Sequence[StoredEvaluation]" = ()
+    harmonisations: "Sequence[StoredHarmonisation]" = ()
     survival: "Mapping[str, Sequence[Separation]]" = field(default_factory=dict)
     genes: "pd.DataFrame | None" = None
     paper: "Sequence[Item]" = ()

@@ -44,14 +44,15 @@ VARIED = {"learning_rate": RATE, "epsilon": EPSILON, "bn_epsilon": EPSILON, "con
 
 
 class FixedRuns(Source):
-    """Configurations that are known beforehand, each on a split of its own."""
+    """Configurations that are known beforehand, each on a split of its own or all on the same."""
 
-    def __init__(self, configurations: list[dict[str, Any]]) -> None:
+    def __init__(self, configurations: list[dict[str, Any]], n_splits: int) -> None:
         self._configurations = configurations
+        self._n_splits = n_splits
 
     def draws(self, number: int) -> Iterator[Draw]:
         if number < len(self._configurations):
-            yield Draw(self._configurations[number], split=number, preset=True)
+            yield Draw(self._configurations[number], split=number if self._n_splits > 1 else 0, preset=True)
 
     def keep(self, number: int, draw: Draw) -> None:
         """Nothing to keep: what comes next depends on the number alone."""
@@ -142,7 +143,7 @@ def confirm_runs(
     confirmed = {"search": name, "trial": best.number, "params": best.params}
     confirmation = run_configurations(
         home, f"{name}/confirm", spec, configurations, dataset, rows, confirm_folder(home, name, best.number),
-        {"confirms": confirmed}, address, on_event,
+        {"confirms": confirmed}, address, on_event, new_splits(rows, spec.seed, runs),
     )  # fmt: skip
     if confirmation.ended:
         note(home, name, "runs", best.number, run_means(confirmation))
@@ -160,8 +161,9 @@ def run_configurations(
     facts: Mapping[str, Any],
     address: str,
     on_event: Callable[[Event], None],
+    splits: tuple[Folds, ...],
 ) -> SearchState:
-    """Cross-validate configurations that are known beforehand, each on a new split, all the way and without pruning.
+    """Cross-validate configurations that are known beforehand, all the way and without pruning.
 
     Args:
         home: where the cache is.
@@ -174,13 +176,14 @@ def run_configurations(
         facts: more of the first event.
         address: as of ``run_search``.
         on_event: as of ``run_search``.
+        splits: of the patients, one for each configuration, or one for all.
     """
     runs = len(configurations)
     changes: dict[str, Any] = {"rungs": spec.rungs[-1:], "pruner": "none", "sampler": "random", "trials": runs}
     changes |= {"start": (), "exclude": (), "max_parameters": None, "second_goal": None, "budget": Budget()}
     plain = spec.model_copy(update=changes)
     feasibility = Feasibility(plain, len(dataset.genes), rows.task.n_classes, rows.in_memory, rows.kinds)
-    plan = Plan(plain, FixedRuns(configurations), feasibility, rows, new_splits(rows, spec.seed, runs))
+    plan = Plan(plain, FixedRuns(configurations, len(splits)), feasibility, rows, splits)
     started = {**started_facts(plain, dataset, rows, name), "space": {}, **facts}
     return run_plan(plan, started, run, home, address, on_event)
 

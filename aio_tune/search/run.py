@@ -26,7 +26,7 @@ from aio_tune.trial import SharedMatrix, TrialContext
 Event = Mapping[str, Any]
 
 # Settings that a resumed search may have other values of.
-MAY_CHANGE = ("trials", "budget", "resources")
+MAY_CHANGE = ("trials", "budget", "resources", "layout_control")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from aio_tune.paired import paired_difference
 from aio_tune.search.confirm import (
     confirm_folder,
     finished_search,
+    new_splits,
     run_configurations,
     run_means,
     same_rows,
@@ -122,7 +123,7 @@ def run_variant(
     facts = {"varies": {"search": name, "trial": best.number, "changes": changes}}
     found = run_configurations(
         home, f"{name}/{variant}", spec, configurations, dataset, rows,
-        variant_folder(home, name, best.number, variant), facts, address, on_event,
+        variant_folder(home, name, best.number, variant), facts, address, on_event, new_splits(rows, spec.seed, runs),
     )  # fmt: skip
     if found.ended:
         _note(home, name, variant, found, confirm_folder(home, name, best.number), rows.folds.k)

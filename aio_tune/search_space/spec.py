@@ -106,6 +106,10 @@ class SearchSpec(Model):
     deterministic: TrueOrFalse = Field(
         default=False, description="bit-identical results on the same machine, at the price of speed"
     )
+    layout_control: TrueOrFalse = Field(
+        default=True,
+        description="at the end, train the best network with convolutions on shuffled pixels and other layouts",
+    )
     budget: Budget = Budget()
     max_parameters: Count | None = Field(
         default=None, description="weights of one fold's network; larger networks are refused before they cost anything"

@@ -19,7 +19,14 @@ MLflow is imported inside functions, through ``client.connect``: the import take
 
 from aio_tune.tracking.artifacts import log_figures, log_tables, log_texts
 from aio_tune.tracking.copying import copy_version
-from aio_tune.tracking.evaluations import StoredEvaluation, log_evaluation, read_evaluations
+from aio_tune.tracking.evaluations import (
+    StoredEvaluation,
+    StoredHarmonisation,
+    log_evaluation,
+    log_harmonisation,
+    read_evaluations,
+    read_harmonisations,
+)
 from aio_tune.tracking.mirror import Mirror
 from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote, undo
 from aio_tune.tracking.registering import Registration, register_search
@@ -44,6 +51,7 @@ __all__ = [
     "Registration",
     "ResolvedModel",
     "StoredEvaluation",
+    "StoredHarmonisation",
     "VersionSummary",
     "audit_trail",
     "copy_version",
@@ -51,11 +59,13 @@ __all__ = [
     "list_models",
     "log_evaluation",
     "log_figures",
+    "log_harmonisation",
     "log_tables",
     "log_texts",
     "parse_gate",
     "promote",
     "read_evaluations",
+    "read_harmonisations",
     "register_search",
     "resolve",
     "tracking_uri",

@@ -3,7 +3,8 @@
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,14 @@ from aio_tune.tracking.runs import KIND
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+_HARMONISED = "harmonised."
+_CHOSEN = "aio.harmoniser"
+_TABLE = "harmonisers"
+# Kind of run -> the command that makes it, and how its name goes on after the version's.
+_COMMANDS = {"evaluation": "evaluate", "harmonisation": "harmonise"}
+_JOINED = {"evaluation": "on", "harmonisation": "harmonised for"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +41,16 @@ class StoredEvaluation:
     metrics: dict[str, float]
     calls: "pd.DataFrame"
     dataset: str
+
+
+@dataclass(frozen=True, eq=False)
+class StoredHarmonisation:
+    """A harmonisation study as it was kept; see ``log_harmonisation``."""
+
+    cohort: str
+    metrics: dict[str, float]
+    table: "pd.DataFrame"
+    chosen: str
 
 
 def read_evaluations(uri: str, model: str, version: int) -> list[StoredEvaluation]:
@@ -86,34 +105,96 @@ def log_evaluation(
         RegistryError: the store refused.
     """
     with store_errors(uri):
-        from mlflow.entities import LoggedModelInput, Metric
-
         client = connect(uri)
-        trial_run = client.get_run(model.run_id)
-        run_tags = {
-            **(tags or {}),
-            KIND: "evaluation",
-            "aio.cohort": cohort,
-            "aio.model": model.name,
-            "aio.version": str(model.version),
-            "aio.alias": model.alias,
-            "mlflow.parentRunId": model.run_id,
-            "mlflow.source.name": "aio-tune evaluate",
-            "mlflow.source.type": "LOCAL",
-        }
-        name = f"{model.name} {model.version} on {cohort}"
-        run = client.create_run(trial_run.info.experiment_id, tags=run_tags, run_name=name)
-        run_id = str(run.info.run_id)
         finite = {key: float(value) for key, value in metrics.items() if math.isfinite(value)}
-        points = [Metric(key, value, run.info.start_time, 0) for key, value in finite.items()]
-        client.log_batch(run_id, metrics=points)
-        if MODEL_ID in model.tags:
-            client.log_inputs(run_id, models=[LoggedModelInput(model.tags[MODEL_ID])])
-        send_tables(client, run_id, tables or {})
-        send_figures(client, run_id, figures or {})
-        for key, value in finite.items():
-            client.set_model_version_tag(model.name, str(model.version), f"{EVALUATION_TAG}{cohort}.{key}", repr(value))
-        summary = json.dumps({"run_id": run_id, "alias": model.alias})
-        client.set_model_version_tag(model.name, str(model.version), f"evaluated.{cohort}", summary)
-        client.set_terminated(run_id, "FINISHED")
+        with _run_beside(client, model, cohort, "evaluation", f"evaluated.{cohort}", tags or {}) as run_id:
+            _send_metrics(client, run_id, finite)
+            send_tables(client, run_id, tables or {})
+            send_figures(client, run_id, figures or {})
+            for key, value in finite.items():
+                tag = f"{EVALUATION_TAG}{cohort}.{key}"
+                client.set_model_version_tag(model.name, str(model.version), tag, repr(value))
     return run_id
+
+
+def log_harmonisation(
+    uri: str, model: ResolvedModel, cohort: str, metrics: Mapping[str, float], table: "pd.DataFrame", chosen: str
+) -> str:
+    """Keep a harmonisation study of a version: a run below the trial's run; a later study on the cohort replaces it.
+
+    Args:
+        uri: the tracking store.
+        model: the version whose configuration was trained anew.
+        cohort: the target.
+        metrics: e.g. ``lost``, ``won_back``.
+        table: a row for each harmoniser.
+        chosen: the harmoniser's name.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        RegistryError: the store refused.
+    """
+    with store_errors(uri):
+        client = connect(uri)
+        with _run_beside(client, model, cohort, "harmonisation", f"{_HARMONISED}{cohort}", {_CHOSEN: chosen}) as run_id:
+            _send_metrics(client, run_id, {key: value for key, value in metrics.items() if math.isfinite(value)})
+            send_tables(client, run_id, {_TABLE: table})
+    return run_id
+
+
+def read_harmonisations(uri: str, model: str, version: int) -> list[StoredHarmonisation]:
+    """The last harmonisation study of a version for each cohort, by the cohorts' names.
+
+    Raises:
+        RegistryError: the store cannot be reached, or there is no such version.
+    """
+    import pandas as pd
+
+    found = []
+    with store_errors(uri), tempfile.TemporaryDirectory() as folder:
+        client = connect(uri)
+        tags = client.get_model_version(model, str(version)).tags
+        for key in sorted(key for key in tags if key.startswith(_HARMONISED)):
+            run = client.get_run(json.loads(tags[key])["run_id"])
+            table = pd.read_csv(client.download_artifacts(run.info.run_id, f"tables/{_TABLE}.csv", folder))
+            name = key.removeprefix(_HARMONISED)
+            found.append(StoredHarmonisation(name, dict(run.data.metrics), table, run.data.tags[_CHOSEN]))
+    return found
+
+
+@contextmanager
+def _run_beside(
+    client: "MlflowClient", model: ResolvedModel, cohort: str, kind: str, tag: str, more: Mapping[str, str]
+) -> Iterator[str]:
+    """A run below the version's run; the version's ``tag`` names it once all that belongs to it is sent."""
+    from mlflow.entities import LoggedModelInput
+
+    tags = {
+        **more,
+        KIND: kind,
+        "aio.cohort": cohort,
+        "aio.model": model.name,
+        "aio.version": str(model.version),
+        "aio.alias": model.alias,
+        "mlflow.parentRunId": model.run_id,
+        "mlflow.source.name": f"aio-tune {_COMMANDS[kind]}",
+        "mlflow.source.type": "LOCAL",
+    }
+    experiment = client.get_run(model.run_id).info.experiment_id
+    name = f"{model.name} {model.version} {_JOINED[kind]} {cohort}"
+    run_id = str(client.create_run(experiment, tags=tags, run_name=name).info.run_id)
+    if MODEL_ID in model.tags:
+        client.log_inputs(run_id, models=[LoggedModelInput(model.tags[MODEL_ID])])
+    yield run_id
+    summary = json.dumps({"run_id": run_id, "alias": model.alias})
+    client.set_model_version_tag(model.name, str(model.version), tag, summary)
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _send_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    began = client.get_run(run_id).info.start_time
+    client.log_batch(run_id, metrics=[Metric(key, value, began, 0) for key, value in metrics.items()])

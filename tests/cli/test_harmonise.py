@@ -3,10 +3,9 @@
 import math
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from aio_tune.cli.harmonising import _print, _write
+from aio_tune.cli.harmonising import _print, _table
 from aio_tune.evaluation.harmonisation import Outcome, Study
 from tests.cli.conftest import Run
 
@@ -38,9 +37,8 @@ def test_where_nothing_was_lost_nothing_is_won_back(capsys: pytest.CaptureFixtur
     assert "nan" not in out and "--set space.harmoniser" not in out
 
 
-def test_the_table_as_a_file(tmp_path: Path) -> None:
-    _write(study(), tmp_path / "harmonisers.csv")
-    table = pd.read_csv(tmp_path / "harmonisers.csv").set_index("harmoniser")
+def test_the_table_has_a_row_for_each_harmoniser() -> None:
+    table = _table(study()).set_index("harmoniser")
     assert table["kind"].tolist() == ["single-sample", "single-sample", "transductive"]
     assert table["chosen"].tolist() == [False, True, False]
     assert table.loc["denoise", ["outside_auc_mean", "outside_auc_sd", "ensemble_auc_low", "won_back"]].tolist() == [

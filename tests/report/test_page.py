@@ -114,3 +114,33 @@ def test_the_paper_is_beside_the_study_and_only_the_same_work_is_held_against_it
         ["Table 2", "Ki67", "0.821", "0.801", "not the same work: 136 of 1,363 patients"],
         ["Table 2", "tested", "0.826", "-", "not possible: no such evaluation"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "chosen", "said"),
+    [
+        (0.2, "denoise", "costs 0.200 of AUC without a harmoniser; chosen: denoise, which wins 50% of that back."),
+        (0.2, "none", "costs 0.200 of AUC without a harmoniser; chosen: none."),
+        (-0.1, "none", "there is nothing to win back."),
+    ],
+)
+def test_harmonisers_are_told_apart_and_what_they_won(lost: float, chosen: str, said: str) -> None:
+    from types import SimpleNamespace
+
+    from aio_tune.report.findings import harmonisation
+    from aio_tune.tracking import StoredHarmonisation
+
+    means = {f"{name}_auc_{part}": 0.75 for name in ("inside", "rehearsed", "outside") for part in ("mean", "sd")}
+    interval = {"ensemble_auc": 0.7, "ensemble_auc_low": 0.6, "ensemble_auc_high": 0.8}
+    table = pd.DataFrame(
+        {"harmoniser": name, "kind": "single-sample", "chosen": name == chosen, **means, **interval, "won_back": back}
+        for name, back in (("none", 0.0), ("denoise", 0.5))
+    )
+    metrics = {"lost": lost, "won_back": 0.5, "tested_on": 1234.0}
+    study = SimpleNamespace(harmonisations=[StoredHarmonisation("B", metrics, table, chosen)])
+    (shown,) = harmonisation(study).tables  # type: ignore[arg-type]
+    assert shown.caption == "Harmonisers for B, AUC, 1,234 samples"
+    assert shown.note.endswith(said)
+    names = [row[0] for row in shown.rows]
+    assert names == [f"> {name}" if name == chosen else name for name in ("none", "denoise")]
+    assert [row[-1] for row in shown.rows] == ["", "0.500"]

@@ -81,7 +81,7 @@ def test_a_search_within_an_outer_fold_has_none_of_its_patients(rows: TrainingRo
 
 
 def test_fixed_runs_are_drawn_in_order_each_on_its_split() -> None:
-    source = FixedRuns([{"depth": 1}, {"depth": 2}])
+    source = FixedRuns([{"depth": 1}, {"depth": 2}], 2)
     drawn = [list(source.draws(number)) for number in range(3)]
     assert [[(draw.params, draw.split, draw.preset) for draw in draws] for draws in drawn] == [
         [({"depth": 1}, 0, True)], [({"depth": 2}, 1, True)], []
