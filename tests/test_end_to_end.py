@@ -226,7 +226,7 @@ def test_confirm_and_compare_with_a_variant(searched: MainPath) -> None:
 
 def test_harmonise_and_its_place_in_the_report(searched: MainPath, tmp_path: Path) -> None:
     place, home = searched, ("--home", searched.home)
-    place.run("promote", "aio-nhg-ensemble", "--to", "evaluation", *home)
+    place.run("promote", "aio-nhg-ensemble", "--version", 1, "--to", "evaluation", *home)  # registered by "calm"
     words = ("harmonise", "aio-nhg-ensemble@evaluation", "--data", place.dataset, "--cohort", "GSE81538")
     found = json.loads(place.run(*words, "--folds", 2, "--epochs", 1, "--out", tmp_path / "table.csv", "--json", *home))
     table = pd.read_csv(tmp_path / "table.csv")
