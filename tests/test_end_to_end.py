@@ -86,17 +86,35 @@ KILLS = 20
 LONGEST = 24.0
 
 
-def end_family(driver: psutil.Popen, family: list[psutil.Process]) -> None:
-    """Wait for what a dead driver has started to end by itself."""
+# Ray's agents know within two seconds that their node is gone, and then try for 60 s to tell its dead head.
+AGENT_PATIENCE = 90
+
+
+def end_family(driver: psutil.Popen, family: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait for what a dead driver has started to end by itself; returns Ray's agents, which take longer."""
     driver.wait()
-    _, alive = psutil.wait_procs(family, timeout=90)
+    agents = [process for process in family if "agent" in title(process).lower()]
+    _, alive = psutil.wait_procs([process for process in family if process not in agents], timeout=30)
+    nothing_left(alive)
+    return agents
+
+
+def nothing_left(alive: list[psutil.Process]) -> None:
     for process in alive:
         process.kill()
     assert not alive, f"left behind by a killed driver: {alive}"
 
 
-def kill_driver_after(place: MainPath, name: str, seconds: float) -> None:
-    """Resume the search, and kill its driver with SIGKILL that much later, if it is still there."""
+def title(process: psutil.Process) -> str:
+    """What a process calls itself; empty once it is gone."""
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.Error:
+        return ""
+
+
+def kill_driver_after(place: MainPath, name: str, seconds: float) -> list[psutil.Process]:
+    """Resume the search, and kill its driver with SIGKILL that much later, if it is still there; returns the agents."""
     driver = psutil.Popen(place.search(name, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     family: list[psutil.Process] = []
     try:
@@ -105,7 +123,7 @@ def kill_driver_after(place: MainPath, name: str, seconds: float) -> None:
     except psutil.TimeoutExpired:
         family = driver.children(recursive=True)
         driver.send_signal(signal.SIGKILL)
-    end_family(driver, family)
+    return end_family(driver, family)
 
 
 def outcome(place: MainPath, name: str) -> list[dict[str, Any]]:
@@ -126,14 +144,16 @@ def interrupt_after(place: MainPath, name: str, n_events: int) -> None:
     last = err.strip().splitlines()[-1]
     assert "interrupted" in last
     assert "--resume" in last
-    end_family(driver, family)
+    nothing_left(psutil.wait_procs(end_family(driver, family), timeout=AGENT_PATIENCE)[1])
 
 
 def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: MainPath) -> None:
     place = searched
     interrupt_after(place, "shaken", 3)
+    agents = []
     for seconds in np.random.default_rng(3).uniform(0.0, LONGEST, KILLS):
-        kill_driver_after(place, "shaken", float(seconds))
+        agents += kill_driver_after(place, "shaken", float(seconds))
+    nothing_left(psutil.wait_procs(agents, timeout=AGENT_PATIENCE)[1])
     done = subprocess.run(
         place.search("shaken", "--resume"), capture_output=True, text=True, check=False, timeout=PATIENCE
     )

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +23,9 @@ from aio_tune.files import written_whole
 from aio_tune.numbers import number
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from aio_tune.evaluation.attribution.explain import Explanation
 
 SHOWN = 20
@@ -130,11 +132,19 @@ def _facts(
         "networks": list(explanation.networks),
         "genes": len(explanation.table),
         "missing_genes": list(explanation.missing_genes),
-        "completeness_error": None if errors is None else {"median": median(errors.tolist()), "worst": errors.max()},
+        "completeness_error": None if errors is None else _completeness(errors),
         "precision_at_50": precision,
         "linear": explanation.linear_note,
         "top": top.where(pd.notna(top), None).to_dict("records"),
     }
+
+
+def _completeness(errors: "npt.NDArray[np.float64]") -> dict[str, float]:
+    """Relative errors of the sums; large for a sample whose score hardly differs from the mean profile's."""
+    import numpy as np
+
+    within = float((errors <= 0.01).mean())
+    return {"median": float(np.median(errors)), "within_1_percent": within, "worst": float(errors.max())}
 
 
 def _print(explanation: "Explanation", facts: dict[str, Any]) -> None:
@@ -155,7 +165,8 @@ def _print(explanation: "Explanation", facts: dict[str, Any]) -> None:
         say(f"{len(explanation.missing_genes)} genes of the model are missing; its training means stand in for them.")
     if facts["completeness_error"]:
         errors = facts["completeness_error"]
-        say(f"Completeness error of the sums: median {errors['median']:.2%}, worst {errors['worst']:.2%}.")
+        say(f"Completeness error of the sums: median {errors['median']:.2%}, within 1% for "
+            f"{errors['within_1_percent']:.0%} of them, worst {errors['worst']:.2%}.")  # fmt: skip
     say(facts["linear"])
     if facts["precision_at_50"]:
         rows = [[name, *map(number, found.values())] for name, found in facts["precision_at_50"].items()]
