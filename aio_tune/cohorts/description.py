@@ -1,17 +1,14 @@
 """Description files: small YAML files beside a cohort's data that say what the data cannot say of themselves."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from aio_tune.cohorts.lengths import COUNTS
 from aio_tune.cohorts.units import Unit
 from aio_tune.errors import CohortError
 from aio_tune.tasks import Label, Task, labels_of
-
-_Description = TypeVar("_Description", bound=BaseModel)
 
 
 class Model(BaseModel):
@@ -80,23 +77,3 @@ def read_label_columns(
             )
         out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
     return out + [label for label in labels_of(cohort, tasks) if label.task not in columns and label.key in there]
-
-
-def read_description(path: Path, model: type[_Description]) -> _Description:
-    """Reads a description file into its pydantic model.
-
-    Raises:
-        CohortError: the file is not YAML, or says something else than the model knows; the field is named.
-    """
-    import yaml
-
-    try:
-        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CohortError(f"Expected YAML in {path.name}. Received {' '.join(str(error).split())}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "description"
-        raise CohortError(
-            f"Expected a valid {field} in {path.name}. Received {first['input']!r}: {first['msg']}."
-        ) from error

@@ -30,8 +30,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_description
+from aio_tune.cohorts.description import LabelColumn, Measured, Model
 from aio_tune.cohorts.omics import OmicsUnit
+from aio_tune.declaration import read_declaration
 
 DESCRIPTION = "anndata.yaml"
 
@@ -85,4 +86,4 @@ def find_description(folder: Path) -> Description | None:
         CohortError: it is not a valid one.
     """
     path = folder / DESCRIPTION
-    return read_description(path, Description) if path.is_file() else None
+    return read_declaration(path, Description, "description") if path.is_file() else None

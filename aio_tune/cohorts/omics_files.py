@@ -23,10 +23,10 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from aio_tune.cohorts.base import Cohort
 from aio_tune.cohorts.checks import check_cohort
 from aio_tune.cohorts.clinical import plural
-from aio_tune.cohorts.description import read_description
 from aio_tune.cohorts.omics import Omics, OmicsUnit, check_kind_name, check_values
 from aio_tune.cohorts.table import inside, read_expression
 from aio_tune.cohorts.text_table import TextTable
+from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
 
@@ -71,7 +71,7 @@ def attach_omics(folder: Path, cohorts: Sequence[Cohort]) -> list[Cohort]:
     """
     if not (folder / DESCRIPTION).is_file():
         return list(cohorts)
-    described = read_description(folder / DESCRIPTION, _Description).root
+    described = read_declaration(folder / DESCRIPTION, _Description, "description").root
     if not described:
         raise CohortError(
             f"Expected at least one kind of omics in {DESCRIPTION}. Received none.", f"Remove {DESCRIPTION}."
@@ -109,7 +109,7 @@ def read_omics(folder: Path, samples: Sequence[str], genes: Sequence[str]) -> di
     """
     if not (folder / DESCRIPTION).is_file():
         return {}
-    described = read_description(folder / DESCRIPTION, _Description).root
+    described = read_declaration(folder / DESCRIPTION, _Description, "description").root
     found = {}
     for name, entry in described.items():
         check_kind_name(name, DESCRIPTION)

@@ -35,10 +35,11 @@ from aio_tune.cohorts.clinical import (
     read_event,
     read_number,
 )
-from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_description, read_label_columns
+from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_label_columns
 from aio_tune.cohorts.lengths import counts_to_tpm, read_lengths
 from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table
 from aio_tune.cohorts.units import check_unit
+from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
 from aio_tune.tasks import TASKS, Label, Task
@@ -77,7 +78,7 @@ class GenericTable(CohortFormat):
         return (folder / DESCRIPTION).is_file()
 
     def read(self, folder: Path, tasks: Mapping[str, Task] = TASKS) -> list[Cohort]:
-        described = read_description(folder / DESCRIPTION, _Description)
+        described = read_declaration(folder / DESCRIPTION, _Description, "description")
         expression_file = inside(folder, described.expression.file, DESCRIPTION)
         clinical_file = inside(folder, described.clinical.file, DESCRIPTION)
         unit = described.expression.becomes

@@ -114,77 +114,34 @@ def study(
         EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
             target has no label, or the epochs are not known.
     """
-    params = dict(model.spec.origin.get("params") or {})
-    epochs = epochs or int(model.spec.origin.get("epochs") or 0)
-    if not params or not epochs:
-        raise EvaluationError(
-            "Expected a model that says its configuration and epochs. Received one that does not.",
-            "Register it anew with this version, or, if it lacks the epochs alone, name them with --epochs.",
-        )
     task, samples, codes = unseen_cohort(model, dataset, cohort)
     if len(samples) < LEAST_BATCH:
         raise EvaluationError(f"Expected at least {LEAST_BATCH} samples of {cohort}. Received {len(samples)}.")
-    there = find_training_samples(model, dataset, [name for name in dataset.cohort_names if name != cohort])
-    if not there.enough:
-        raise EvaluationError(
-            f"Expected at least {ENOUGH_PATIENTS:.0%} of the model's training patients in the dataset, to train anew. "
-            f"Received {there.found}."
-        )
-    x = dataset.matrix(there.cohorts, kinds=(EXPRESSION,))[there.rows]
-    target = dataset.matrix([cohort], kinds=(EXPRESSION,))
-    training = _Training(
-        task=task,
-        params=params | {"omics": EXPRESSION},
-        epochs=epochs,
-        seed=seed,
-        x=x,
-        y=there.labels,
-        folds=_folds(dataset, there, task, folds or len(model.members), seed),
-        target=target,
-        rehearsal=Rehearsal.fit(x, target),
-    )
-    labelled = np.flatnonzero(codes >= 0)
-    patients = samples["patient_id"].to_numpy(dtype=str)[labelled]
+    training = _training(model, dataset, cohort, task, epochs, folds, seed)
     order = sorted(HARMONISERS, key=lambda name: HARMONISERS[name].transductive)
     trained: dict[str, _Trained] = {}
     for name in order:
         trained[name] = training.run(name)
         watch(len(trained), len(order))
+    chosen = choose({name: [fold["auc"] for fold in trained[name].rehearsed] for name in SINGLE_SAMPLE})
     # From here on the target's labels are used.
-    y = codes[labelled]
-    outside = {
-        name: mean_sd([evaluate_calls(y, p[labelled], task.classes) for p in one.target])["auc"]
-        for name, one in trained.items()
-    }
+    labelled = np.flatnonzero(codes >= 0)
+    patients = samples["patient_id"].to_numpy(dtype=str)[labelled]
+    labels = _Labels(labelled, codes[labelled], patients, task.classes, seed)
     plain = trained[Unchanged.name]
-    lost = mean_sd(plain.inside)["auc"][0] - outside[Unchanged.name][0]
-    outcomes = []
-    for name, one in trained.items():
-        mean = np.mean(one.target, axis=0)[labelled]
-        bounds = bootstrap_intervals(y, mean, task.classes, groups=patients, seed=seed)["auc"]
-        back = outside[name][0] - outside[Unchanged.name][0]
-        outcomes.append(
-            Outcome(
-                harmoniser=name,
-                transductive=HARMONISERS[name].transductive,
-                inside=mean_sd(one.inside)["auc"],
-                rehearsed=mean_sd(one.rehearsed)["auc"],
-                outside=outside[name],
-                ensemble=(evaluate_calls(y, mean, task.classes)["auc"], *bounds),
-                won_back=back / lost if lost > 0 else math.nan,
-            )
-        )
+    outside = labels.auc(plain.target)[0]
+    lost = mean_sd(plain.inside)["auc"][0] - outside
     return Study(
         task=task.name,
         cohort=cohort,
         trained_on=len(training.y),
-        tested_on=len(y),
+        tested_on=len(labelled),
         folds=training.folds.k,
-        epochs=epochs,
-        own=str(params.get("harmoniser", Unchanged.name)),
+        epochs=training.epochs,
+        own=str(training.params.get("harmoniser", Unchanged.name)),
         lost=lost,
-        chosen=choose({name: [fold["auc"] for fold in trained[name].rehearsed] for name in SINGLE_SAMPLE}),
-        outcomes=tuple(outcomes),
+        chosen=chosen,
+        outcomes=tuple(_outcome(name, one, labels, outside, lost) for name, one in trained.items()),
     )
 
 
@@ -249,6 +206,73 @@ class _Training:
             found.target.append(trainer.predict(self.target))
         release()
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """What is known of the target: which of its samples have a label, and which; whose they are, by patient."""
+
+    rows: npt.NDArray[np.intp]
+    y: npt.NDArray[np.int8]
+    patients: npt.NDArray[np.str_]
+    classes: tuple[str, ...]
+    seed: int
+
+    def auc(self, probabilities: Sequence[Floats]) -> Spread:
+        """Mean and sd over networks, of each one's probabilities of all samples."""
+        return mean_sd([evaluate_calls(self.y, p[self.rows], self.classes) for p in probabilities])["auc"]
+
+    def ensemble(self, probabilities: Sequence[Floats]) -> Estimate:
+        """AUC of the networks' mean probabilities, with its interval."""
+        mean = np.mean(probabilities, axis=0)[self.rows]
+        bounds = bootstrap_intervals(self.y, mean, self.classes, groups=self.patients, seed=self.seed)["auc"]
+        return (evaluate_calls(self.y, mean, self.classes)["auc"], *bounds)
+
+
+def _outcome(name: str, trained: _Trained, labels: _Labels, plain: float, lost: float) -> Outcome:
+    """What one harmoniser came to; ``plain`` is the AUC on the target without any, ``lost`` what the shift costs."""
+    outside = labels.auc(trained.target)
+    return Outcome(
+        harmoniser=name,
+        transductive=HARMONISERS[name].transductive,
+        inside=mean_sd(trained.inside)["auc"],
+        rehearsed=mean_sd(trained.rehearsed)["auc"],
+        outside=outside,
+        ensemble=labels.ensemble(trained.target),
+        won_back=(outside[0] - plain) / lost if lost > 0 else math.nan,
+    )
+
+
+def _training(
+    model: Ensemble, dataset: AioDataset, cohort: str, task: Task, epochs: int, folds: int, seed: int
+) -> _Training:
+    """A model's configuration, its training patients, and the target without its labels; arguments as of ``study``."""
+    params = dict(model.spec.origin.get("params") or {})
+    epochs = epochs or int(model.spec.origin.get("epochs") or 0)
+    if not params or not epochs:
+        raise EvaluationError(
+            "Expected a model that says its configuration and epochs. Received one that does not.",
+            "Register it anew with this version, or, if it lacks the epochs alone, name them with --epochs.",
+        )
+    there = find_training_samples(model, dataset, [name for name in dataset.cohort_names if name != cohort])
+    if not there.enough:
+        raise EvaluationError(
+            f"Expected at least {ENOUGH_PATIENTS:.0%} of the model's training patients in the dataset, to train anew. "
+            f"Received {there.found}."
+        )
+    x = dataset.matrix(there.cohorts, kinds=(EXPRESSION,))[there.rows]
+    target = dataset.matrix([cohort], kinds=(EXPRESSION,))
+    return _Training(
+        task=task,
+        params=params | {"omics": EXPRESSION},
+        epochs=epochs,
+        seed=seed,
+        x=x,
+        y=there.labels,
+        folds=_folds(dataset, there, task, folds or len(model.members), seed),
+        target=target,
+        rehearsal=Rehearsal.fit(x, target),
+    )
 
 
 def _folds(dataset: AioDataset, there: TrainingSamples, task: Task, k: int, seed: int) -> Folds:

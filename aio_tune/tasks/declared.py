@@ -33,8 +33,9 @@ that.
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
 from aio_tune.tasks.task import Label, Task
 
@@ -80,20 +81,7 @@ def read_task(path: Path) -> Task:
     Raises:
         CohortError: the file cannot be read, or says something that contradicts itself; the field is named.
     """
-    import yaml
-
-    try:
-        declared = _Declaration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise CohortError(f"Expected a task at {path}. Received: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CohortError(f"Expected YAML in {path.name}. Received {' '.join(str(error).split())}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "task"
-        raise CohortError(
-            f"Expected a valid {field} in {path.name}. Received {first['input']!r}: {first['msg']}."
-        ) from error
+    declared = read_declaration(path, _Declaration, "task")
     classes = tuple(declared.classes)
     if len(set(classes)) < len(classes) or "" in classes:
         raise CohortError(f"Expected classes of different names in {path.name}. Received {', '.join(classes)}.")
