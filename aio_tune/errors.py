@@ -8,6 +8,7 @@ AioTuneError                 what the command line shows as one line, exit statu
 ├── TrialError               one trial cannot go on (network cannot be built, loss is not finite);
 │                            the search records it as FAIL and continues
 ├── SearchError              a search cannot start, go on or be resumed
+├── LaunchError              a cluster, or a node of it, cannot be started
 ├── RegistryError            a model, version, alias or stored model folder is missing or refused
 │   └── GateError            a promotion gate was not passed
 └── EvaluationError          an evaluation would not be honest or is not possible
@@ -51,6 +52,10 @@ class TrialError(AioTuneError):
 
 class SearchError(AioTuneError):
     """A search cannot start, go on or be resumed."""
+
+
+class LaunchError(AioTuneError):
+    """A cluster, or a node of it, cannot be started."""
 
 
 class RegistryError(AioTuneError):

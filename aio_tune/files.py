@@ -15,6 +15,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and whatever is missing above it, for its owner alone; one that is there stays as it is.
+
+    (``Path.mkdir`` gives its mode to the last folder only.)
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[str]]:
     """A text file (UTF-8, line ends as given) that has its name once all is written and on the disk, or never.

@@ -11,10 +11,12 @@ from aio_tune.cli import (
     confirming,
     data,
     demo,
+    doctoring,
     explaining,
     exporting,
     fetching,
     harmonising,
+    launching,
     models,
     reporting,
     reproducing,
@@ -53,6 +55,8 @@ app.command("harmonise")(harmonising.harmonise)
 app.command("reproduce")(reproducing.reproduce)
 app.command("survival")(surviving.survival)
 app.command("ui")(models.ui)
+app.command("doctor")(doctoring.doctor)
+app.add_typer(launching.launch)
 
 
 def main() -> None:

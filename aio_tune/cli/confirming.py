@@ -9,6 +9,7 @@ import typer
 
 from aio_tune.cli.console import (
     DEFAULT_HOME,
+    AddressOption,
     HomeOption,
     JsonOption,
     TrackingOption,
@@ -46,7 +47,7 @@ def confirm(
         int | None, typer.Option(help="With --nested: trials of each search. Default: as the search had.", min=1)
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The AIO dataset, if it was moved since the search.")] = None,
-    address: Annotated[str, typer.Option(help="Address of a Ray cluster. Default: this machine alone.")] = "local",
+    address: AddressOption = "local",
     tracking_uri: TrackingOption = "",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,

@@ -21,6 +21,12 @@ HomeOption = Annotated[
 TrackingOption = Annotated[
     str, typer.Option("--tracking-uri", help="MLflow server. Default: one SQLite file in the home folder.")
 ]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address", envvar="RAY_ADDRESS", help="Address of a Ray cluster (host:port). Default: this machine alone."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, for machines.")]
 
 DEFAULT_HOME = Path("aio_home")

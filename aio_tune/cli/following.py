@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aio_tune.files import make_private
+
 if TYPE_CHECKING:
     from aio_tune.config import RunFolder
 
@@ -32,7 +34,7 @@ class Follower:
         from aio_tune.tracking import Mirror
 
         self.close()
-        run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(run.path)
         self._mirror = Mirror(run.ledger, self._uri, self._experiment).start()
         if self._quiet:
             return lambda event: None

@@ -1,6 +1,7 @@
 """Commands about searches: search, leaderboard."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from aio_tune.cli.comparing import compare_with_baselines, print_comparison
 from aio_tune.cli.console import (
     DEFAULT_HOME,
+    AddressOption,
     HomeOption,
     JsonOption,
     TrackingOption,
@@ -22,7 +24,9 @@ from aio_tune.cli.console import (
     store_uri,
 )
 from aio_tune.cli.following import Follower
+from aio_tune.cli.submitting import search_as_job
 from aio_tune.errors import SearchError
+from aio_tune.files import make_private
 from aio_tune.numbers import duration, number
 
 if TYPE_CHECKING:
@@ -42,32 +46,56 @@ def search(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the space file.")
     ] = None,
-    address: Annotated[str, typer.Option(help="Address of a Ray cluster. Default: this machine alone.")] = "local",
+    address: AddressOption = "local",
     tracking_uri: TrackingOption = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that was interrupted.")] = False,
+    resume_or_start: Annotated[
+        bool,
+        typer.Option("--resume-or-start", help="Go on with the search of that --name, or start it: for jobs."),
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Search for the best network by cross-validation.
+
+    With the URL of a cluster's job API as address (http://...) the search runs as a job there, whose log is shown here:
+    paths are the cluster's then, Ctrl-C leaves the job alone, and --resume finds it again.
 
     Example: aio-tune search search_spaces/ki67.yaml --data dataset --trials 8
     """
     from aio_tune.search.leaderboard import leaderboard as rows_of
 
     chosen = [*(overrides or []), *([f"trials={trials}"] if trials is not None else [])]
+    if resume_or_start and not name:
+        raise SearchError("Expected --name with --resume-or-start, to know which search to go on with. Received none.")
+    if address.startswith(("http://", "https://")):
+        there = search_words(space.name, chosen, data, name, "local", tracking_uri, home)
+        rejoin = command_line(*search_words(space, chosen, data, name, address, tracking_uri, home), "--resume")
+        search_as_job(address, name, there, space, resume or resume_or_start, rejoin)
+        return
     name = name or default_name(home_of(home), space.stem, resume)
-    again = ["aio-tune", "search", space, "--data", data, "--name", name]
-    for override in chosen:
-        again += ["--set", override]
-    again += ["--address", address] if address != "local" else []
-    again += ["--tracking-uri", tracking_uri] if tracking_uri else []
-    again += ["--home", home] if home != DEFAULT_HOME else []
+    resume = resume or (resume_or_start and home_of(home).run(name).ledger.exists())
+    # The address of the job that this runs in will not be that of the next one.
+    lasting = "local" if address == os.environ.get("RAY_ADDRESS") else address
+    again = search_words(space, chosen, data, name, lasting, tracking_uri, home)
     state = search_and_register(
         space, chosen, data, home_of(home), name, address=address, tracking_uri=tracking_uri, resume=resume,
         resume_command=command_line(*again, "--resume"), quiet=as_json,
     )  # fmt: skip
     if as_json:
         say_json({"name": name, "registered": state.registered, "trials": rows_of(state)})
+
+
+def search_words(
+    space: Path | str, overrides: list[str], data: Path, name: str, address: str, tracking_uri: str, home: Path
+) -> list[object]:
+    """The words of a command for this search."""
+    words: list[object] = ["aio-tune", "search", space, "--data", data, "--name", name]
+    for override in overrides:
+        words += ["--set", override]
+    words += ["--address", address] if address != "local" else []
+    words += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    return words + (["--home", home] if home != DEFAULT_HOME else [])
 
 
 def default_name(home: "Home", stem: str, resume: bool) -> str:
@@ -124,7 +152,7 @@ def search_and_register(
             f"rungs {' -> '.join(f'{folds} folds x {epoch} epochs' for folds, epoch in spec.rungs)}")  # fmt: skip
         say(f"to resume, should it be interrupted: {resume_command}")
     view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
-    home.run(name).path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(home.run(name).path)
     if not begun(home.run(name)):
         # As given: the ledger holds what became of it, the copy what the user wrote.
         shutil.copyfile(space, home.run(name).space)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aio_tune.errors import SearchError
+from aio_tune.launch.tokens import keep_default_token_private
 from aio_tune.search_space import SearchSpec
 
 
@@ -55,18 +56,28 @@ def forget_row_files() -> None:
 
 
 @contextlib.contextmanager
-def cluster(address: str) -> Iterator[None]:
-    """A Ray for the length of the search: one of our own (``"local"``), or a cluster that is there."""
+def cluster(address: str) -> Iterator[Mapping[str, Any]]:
+    """A Ray for the length of the search: one of our own (``"local"``), or a cluster that is there.
+
+    Yields what Ray says of its addresses (``gcs_address``, ``webui_url``).
+    """
     # Never asked for by our users, and it would speak to the network from machines that hold patients' data.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
 
+    if address.startswith("ray://"):
+        raise SearchError(
+            f"Expected a cluster's own address (host:port), or its job API (http://...). Received {address}, of Ray "
+            "Client, over which no search can be left and rejoined.",
+            "Open a tunnel to the head's port 8265, and give --address http://127.0.0.1:8265.",
+        )
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options["include_dashboard"] = False
-    _connect(address, options)
+        keep_default_token_private()
+    addresses = _connect(address, options)
     try:
-        yield
+        yield addresses
     finally:
         _leave()
 
@@ -90,12 +101,12 @@ def _leave() -> None:
             gc.enable()
 
 
-def _connect(address: str, options: dict[str, Any], tries: int = 2) -> None:
+def _connect(address: str, options: dict[str, Any], tries: int = 2) -> Mapping[str, Any]:
     """``ray.init``; a node of our own that did not come up within Ray's fixed 30 s gets a second chance."""
     import ray
 
     try:
-        ray.init(**options)
+        addresses: Mapping[str, Any] = ray.init(**options).address_info
     except ConnectionError as error:
         raise SearchError(
             f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}.",
@@ -112,3 +123,4 @@ def _connect(address: str, options: dict[str, Any], tries: int = 2) -> None:
             f"Expected Ray to start on this machine. Received: {str(error).splitlines()[0]}",
             "The machine may be overloaded: try again, with --resume if the search had begun.",
         ) from error
+    return addresses

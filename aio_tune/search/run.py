@@ -11,6 +11,7 @@ from typing import Any
 from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset, StoredRows
 from aio_tune.errors import SearchError
+from aio_tune.files import make_private
 from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger, read_events, strict_json
 from aio_tune.search.cluster import cluster, concurrency, forget_row_files, smallest_object_store
@@ -117,7 +118,7 @@ def run_plan(
     Raises:
         SearchError: as ``run_search``.
     """
-    run.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(run.path)
     with Ledger(run.ledger) as ledger:
 
         def record(kind: str, **facts: Any) -> Event:

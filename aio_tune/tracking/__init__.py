@@ -38,7 +38,7 @@ from aio_tune.tracking.registry import (
     list_models,
     resolve,
 )
-from aio_tune.tracking.store import ensure_store, tracking_uri
+from aio_tune.tracking.store import check_store, ensure_store, tracking_uri
 from aio_tune.tracking.ui import ui_command, ui_environment
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "StoredHarmonisation",
     "VersionSummary",
     "audit_trail",
+    "check_store",
     "copy_version",
     "ensure_store",
     "list_models",

@@ -6,7 +6,7 @@ from typing import Any
 
 from aio_tune.config import Home
 from aio_tune.errors import SearchError
-from aio_tune.files import locked
+from aio_tune.files import locked, make_private
 from aio_tune.tracking.client import connect, prepare, store_errors
 
 _SQLITE = "sqlite:///"
@@ -47,11 +47,21 @@ def ensure_store(uri: str, artifacts: Path | None, experiment: str) -> str:
     with store_errors(uri, SearchError):
         if database is None:
             return _experiment(connect(uri), experiment, location)
-        database.parent.mkdir(parents=True, exist_ok=True)
+        make_private(database.parent)
         with locked(database.with_name(database.name + ".lock")):
             if not database.exists():
                 _create_database(database, str(location))
             return _experiment(connect(uri), experiment, location)
+
+
+def check_store(uri: str) -> None:
+    """Ask a store one question.
+
+    Raises:
+        SearchError: it does not answer, or not to this user.
+    """
+    with store_errors(uri, SearchError):
+        connect(uri).search_experiments(max_results=1)
 
 
 def artifacts_uri(uri: str, artifacts: Path | None) -> str | None:

@@ -7,7 +7,11 @@ import pytest
 
 from aio_tune.cli import app, main
 
-COMMANDS = [command.name for command in app.registered_commands]
+COMMANDS = [
+    *[str(command.name) for command in app.registered_commands],
+    *[f"{group.typer_instance.info.name} {command.name}" for group in app.registered_groups if group.typer_instance
+      for command in group.typer_instance.registered_commands],
+]  # fmt: skip
 HEAVY = ("keras", "matplotlib", "mlflow", "numpy", "optuna", "pandas", "pyarrow", "ray", "sklearn", "tensorflow")
 
 
@@ -22,7 +26,7 @@ def test_importing_the_commands_imports_nothing_heavy() -> None:
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["aio-tune", command, "--help"])
+    monkeypatch.setattr(sys, "argv", ["aio-tune", *command.split(), "--help"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 0
