@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := aio_tune tests benchmarks
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format bench lock clean
+.PHONY: help setup demo test test-cluster test-fast check format bench lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -21,11 +21,14 @@ setup: $(VENV)/.stamp  ## install the locked packages into .venv
 demo: setup  ## the whole way on simulated cohorts, in a few minutes
 	$(BIN)/aio-tune demo
 
-test: setup  ## every test
+test: setup  ## every test but those of test-cluster
 	$(BIN)/python -m pytest
 
+test-cluster: setup  ## what needs minutes and root: a real Slurm, nodes that die, ray up over SSH
+	$(BIN)/python -m pytest -m cluster tests/cluster
+
 test-fast: setup  ## the tests that need no cluster, server or training
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not cluster"
 
 check: setup  ## style, types, layers
 	$(BIN)/ruff format --check $(SOURCES)

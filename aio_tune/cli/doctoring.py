@@ -59,7 +59,7 @@ def doctor(
     problems = [finding for finding in findings if finding.level is Level.PROBLEM]
     if problems:
         many = "1 problem was" if len(problems) == 1 else f"{len(problems)} problems were"
-        raise LaunchError(f"{many} found: {problems[0].what}", problems[0].hint)
+        raise LaunchError(f"{many} found: {problems[0].what}.", problems[0].hint)
 
 
 def _show(findings: Sequence["Finding"]) -> None:

@@ -72,12 +72,12 @@ def head(
 
     Example: aio-tune launch head --token ~/.aio_tune/token
     """
-    from aio_tune.launch.nodes import NodePlan, run_node
+    from aio_tune.launch.nodes import NodePlan, own_address, run_node
     from aio_tune.launch.tokens import check_token
 
     checked = check_token(token)
     plan = NodePlan(
-        name or socket.gethostname(), _share(cpus, gpus, memory), address=address, port=port,
+        name or socket.gethostname(), _share(cpus, gpus, memory), address or own_address(), port=port,
         dashboard_host=dashboard_host, dashboard_port=dashboard_port, more=tuple(more or ()),
     )  # fmt: skip
     raise typer.Exit(run_node(plan, checked, temp))
@@ -89,6 +89,10 @@ def worker(
     token: TokenOption = None,
     name: NameOption = "",
     address: AddressOption = "",
+    wait: Annotated[float, typer.Option(help="Seconds that the head gets to come.", min=0)] = 60,
+    again: Annotated[
+        bool, typer.Option("--again", help="Join again whenever Ray ends here or the head is away, until a signal.")
+    ] = False,
     cpus: CpusOption = None,
     gpus: GpusOption = None,
     memory: MemoryOption = None,
@@ -99,15 +103,19 @@ def worker(
 
     Example: aio-tune launch worker head.example:6379 --token ~/.aio_tune/token
     """
-    from aio_tune.launch.nodes import NodePlan, address_towards, run_node
-    from aio_tune.launch.tokens import check_token
+    from aio_tune.launch.knocking import check_head
+    from aio_tune.launch.nodes import NodePlan, address_towards, run_again, run_node
+    from aio_tune.launch.tokens import check_token, ray_environment
 
     checked = check_token(token)
-    own = address or address_towards(head.rpartition(":")[0])
-    plan = NodePlan(
-        name or socket.gethostname(), _share(cpus, gpus, memory), head=head, address=own, more=tuple(more or ())
-    )
-    raise typer.Exit(run_node(plan, checked, temp))
+
+    def join() -> int:
+        own = address or address_towards(head.rpartition(":")[0])
+        check_head(head, wait, ray_environment(checked))
+        plan = NodePlan(name or socket.gethostname(), _share(cpus, gpus, memory), own, head, more=tuple(more or ()))
+        return run_node(plan, checked, temp)
+
+    raise typer.Exit(run_again(join, _tell) if again else join())
 
 
 @launch.command("slurm", context_settings={"ignore_unknown_options": True})

@@ -134,6 +134,7 @@ def search_and_register(
     """
     from aio_tune.cli.progress import SearchView
     from aio_tune.dataset import open_dataset
+    from aio_tune.search.cluster import check_address
     from aio_tune.search.environment import environment_text
     from aio_tune.search.finish import register_winner
     from aio_tune.search.rows import training_rows
@@ -145,6 +146,7 @@ def search_and_register(
     spec = load_space(space, overrides, tasks=dataset.tasks)
     check_name(home.run(name), resume)
     # Before anything is written: what cannot be searched leaves nothing behind.
+    check_address(address)
     rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
     uri = store_uri(tracking_uri, home)
     if not quiet:

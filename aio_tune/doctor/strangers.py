@@ -9,12 +9,10 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
+from aio_tune.launch.knocking import TIMEOUT, knock
 
-TIMEOUT = 5.0  # seconds
 _DENIED = (401, 403)
-# Of the head and of a node: harmless questions that need no argument.
-HEAD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+# Of a node: a harmless question that needs no argument.
 NODE = "/ray.rpc.NodeManagerService/GetSystemConfig"
 JOBS = "/api/jobs/"
 AGENT_JOBS = "/api/job_agent/jobs/"
@@ -33,17 +31,6 @@ class Door:
     what: str
     address: str
     open: bool | None
-
-
-def knock(what: str, address: str, method: str) -> Door:
-    """Ask a gRPC port something without a token."""
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        try:
-            channel.unary_unary(method)(b"", timeout=TIMEOUT)
-        except grpc.RpcError as error:
-            denied = error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-            return Door(what, address, False if denied else None)
-    return Door(what, address, True)
 
 
 def knock_http(what: str, address: str, path: str) -> Door:
@@ -66,12 +53,13 @@ def doors(head: str, dashboard: str, nodes: list[dict[str, Any]]) -> tuple[Door,
         dashboard: host:port of dashboard and job API, empty where there is none.
         nodes: those of ``ray.nodes()`` that are alive.
     """
-    tried = [knock("the head", head, HEAD)]
+    tried = [Door("the head", head, knock(head))]
     if dashboard:
         tried.append(knock_http("the job API", dashboard, JOBS))
     for node in nodes:
         host, name = node["NodeManagerAddress"], node["NodeManagerHostname"]
-        tried.append(knock(f"node {name}", f"{host}:{node['NodeManagerPort']}", NODE))
+        port = f"{host}:{node['NodeManagerPort']}"
+        tried.append(Door(f"node {name}", port, knock(port, NODE)))
         if agent := node.get("DashboardAgentListenPort"):
             tried.append(knock_http(f"the job agent of node {name}", f"{host}:{agent}", AGENT_JOBS))
     return tuple(tried)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from aio_tune.launch.joining import await_nodes, await_port, logs_folder
 from aio_tune.launch.nodes import NodePlan, Share, address_towards, free_port, private_folder
-from aio_tune.launch.processes import Process
+from aio_tune.launch.processes import Process, end_all
 from aio_tune.launch.slurm import Allocation
 from aio_tune.launch.tokens import make_token, ray_environment
 
@@ -138,7 +138,7 @@ def _run(
     again = f", for the {allocation.restarts + 1}. time" if allocation.restarts else ""
     say(f"job {allocation.job}{again}: head on {allocation.head} ({address}), logs in {logs}")
     folder = ending.enter_context(private_folder(temp))
-    plan = NodePlan(allocation.head, Share.from_slurm(os.environ), address=here, port=port, dashboard_port=0)
+    plan = NodePlan(allocation.head, Share.from_slurm(os.environ), here, port=port, dashboard_port=0)
     head = Process(plan.command(folder), os.environ, logs / f"{allocation.head}.log")
     ending.callback(head.end)
     await_port(address, wait, lambda: "" if head.status is None else head.last_line())
@@ -151,8 +151,8 @@ def _run(
         return Process(words, os.environ, logs / f"{node}.log")
 
     workers = {node: Worker(node, lambda node=node: step(node)) for node in allocation.workers}  # type: ignore[misc]
-    for worker in workers.values():
-        ending.callback(lambda worker=worker: worker.process.end())  # type: ignore[misc]
+    # Their own launchers end them and clear their folders away; srun's way with SIGTERM would leave these.
+    ending.callback(lambda: end_all([worker.process for worker in workers.values()], signal.SIGUSR2))
 
     def known_of(node: str) -> str:
         process = workers[node].process if node in workers else head

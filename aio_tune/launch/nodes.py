@@ -8,10 +8,13 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+import psutil
 
 from aio_tune.errors import LaunchError
 from aio_tune.launch.processes import Process
@@ -26,7 +29,9 @@ LONGEST_TEMP = 36
 # whole machine; the training rows are read into it once, and fold processes need the rest.
 OBJECT_STORE_SHARE = 0.2
 MEMORY_SHARE = 0.7
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+AGAIN = 5.0  # seconds before a node that has ended is started again
+# SIGUSR2: srun passes it on to its step, whereas by SIGTERM it has the step killed at once.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,8 @@ class NodePlan:
     Attributes:
         name: under which it is known in messages (label ``aio-node``).
         share: of the machine.
+        address: this node's own IP address.
         head: address (host:port) of the head to join; empty: this is the head.
-        address: this node's own IP address; empty: Ray finds it.
         port: of a head.
         dashboard_host: where a head's dashboard and job API listen.
         dashboard_port: of a head; 0: any.
@@ -94,8 +99,8 @@ class NodePlan:
 
     name: str
     share: Share
+    address: str
     head: str = ""
-    address: str = ""
     port: int = PORT
     dashboard_host: str = "127.0.0.1"
     dashboard_port: int = DASHBOARD_PORT
@@ -110,8 +115,7 @@ class NodePlan:
             words += ["--head", f"--port={self.port}", f"--dashboard-host={self.dashboard_host}",
                       f"--dashboard-port={self.dashboard_port or free_port()}",
                       f"--ray-client-server-port={free_port()}"]  # fmt: skip
-        if self.address:
-            words.append(f"--node-ip-address={self.address}")
+        words.append(f"--node-ip-address={self.address}")
         # Any free ports: with Ray's fixed range two jobs that share a machine are in each other's way.
         words += ["--min-worker-port=0", "--max-worker-port=0"]
         return [*words, f"--temp-dir={temp}", f"--labels={LABEL}={self.name}", *self.share.options(), *self.more]
@@ -157,6 +161,25 @@ def run_node(plan: NodePlan, token: Path, temp: Path | None = None) -> int:
             node.end()
 
 
+def run_again(join: Callable[[], int], say: Callable[[str], None]) -> int:
+    """Run a node anew whenever it ends by itself, as after a cut of the network; returns 0 once a signal ended it.
+
+    Args:
+        join: runs it; 0 if a signal ended it.
+        say: told why it is begun again.
+    """
+    while True:
+        try:
+            status = join()
+            why = f"Ray ended with status {status}"
+        except LaunchError as error:
+            status, why = 1, str(error)
+        if status == 0:
+            return 0
+        say(f"{why}; joining again in {AGAIN:.0f} s")
+        time.sleep(AGAIN)
+
+
 @contextlib.contextmanager
 def _on_signals(told: threading.Event) -> Iterator[None]:
     def tell(number: int, frame: FrameType | None) -> None:
@@ -176,6 +199,25 @@ def free_port() -> int:
         # A port that was free a moment ago on all interfaces: what takes it listens on all.
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
+
+
+def own_address() -> str:
+    """This machine's IP address as others know it: on the way out, else the first that is not of the machine alone.
+
+    Ray takes 127.0.0.1 where there is no way out, as on many a cluster, and then no other node finds it.
+    """
+    try:
+        return address_towards("192.0.2.1")  # of nobody (RFC 5737); nothing is sent
+    except LaunchError:
+        interfaces = psutil.net_if_addrs()
+    addresses = [
+        address.address
+        for name, known in interfaces.items()
+        if psutil.net_if_stats()[name].isup
+        for address in known
+        if address.family == socket.AF_INET and not address.address.startswith("127.")
+    ]
+    return addresses[0] if addresses else "127.0.0.1"
 
 
 def address_towards(host: str) -> str:

@@ -1,7 +1,9 @@
 """Processes that were started here, and nothing but these, ended."""
 
 import contextlib
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -49,6 +51,10 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    def wait(self) -> None:
+        """Until it has ended."""
+        self._process.wait()
+
     def last_line(self) -> str:
         """Of its log, for a message."""
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log and self.log.exists() else []
@@ -56,18 +62,44 @@ class Process:
 
     def end(self, grace: float = GRACE) -> None:
         """End it and all that it started: asked first, killed after ``grace`` seconds."""
-        family = self._family()
-        self._process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=grace)
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=grace)
-        self._process.wait()
+        end_all([self], signal.SIGTERM, grace)
 
-    def _family(self) -> list[psutil.Process]:
+    def family(self) -> list[psutil.Process]:
+        """It and all that it started, as far as these run."""
         try:
             process = psutil.Process(self._process.pid)
             return [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+def end_all(processes: Sequence[Process], ask: int, grace: float = GRACE) -> None:
+    """End some processes, all at one time, and what they started.
+
+    Args:
+        processes: to be ended; those that have ended are passed over.
+        ask: the signal that asks them to.
+        grace: seconds after which what still runs is killed.
+    """
+    families = [member for process in processes for member in process.family()]
+    for process in processes:
+        process.signal(ask)
+    deadline = time.monotonic() + grace
+    while True:
+        # In a container nobody may reap what has lost its parent: a zombie has ended.
+        alive = [member for member in families if _runs(member)]
+        if not alive or time.monotonic() >= deadline:
+            break
+        time.sleep(0.1)
+    for member in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    for process in processes:
+        process.wait()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -120,9 +120,11 @@ class JobApi:
         Raises:
             LaunchError: with its words, or those of the connection that failed.
         """
+        from ray.exceptions import RayError
+
         try:
             return what()
-        except (RuntimeError, ConnectionError, OSError) as error:
+        except (RayError, RuntimeError, ConnectionError, OSError) as error:
             text = " ".join(str(error).split())
             raise LaunchError(
                 f"Expected the job API of a Ray cluster at {self.address}. Received: {text[:300]}.",

@@ -4,32 +4,71 @@ import contextlib
 import gc
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aio_tune.errors import SearchError
+from aio_tune.launch.knocking import check_head
 from aio_tune.launch.tokens import keep_default_token_private
 from aio_tune.search_space import SearchSpec
 
 
 def concurrency(spec: SearchSpec, resources: Mapping[str, float]) -> int:
-    """How many trials run at one time: as many as fit, or fewer if the space file says so.
+    """How many trials run at one time on a cluster as it is: as many as fit, or fewer if the space file says so.
+
+    Asked again and again in the course of a search, since nodes come and go. At least one: it waits for a place. With
+    ``resources.autoscaling`` one more than fit, so that whoever starts nodes sees that one is wanted.
+    """
+    fits = max(1, _fitting(spec, resources) + spec.resources.autoscaling)
+    return min(fits, spec.resources.max_concurrent_trials or fits)
+
+
+def check_fits(spec: SearchSpec, resources: Mapping[str, float]) -> None:
+    """Make sure that a trial fits on a cluster which stays as it is.
 
     Raises:
         SearchError: not even one fits.
     """
-    need = {
-        "CPU": spec.resources.folds_in_parallel * spec.resources.cpus_per_fold,
-        "GPU": spec.resources.folds_in_parallel * spec.resources.gpus_per_fold,
-    }
-    fits = min(int(resources.get(kind, 0) // amount) for kind, amount in need.items() if amount)
-    if fits < 1:
+    if not spec.resources.autoscaling and _fitting(spec, resources) < 1:
+        need = _needs(spec)
         there = ", ".join(f"{resources.get(kind, 0):g} {kind}" for kind in need)
         raise SearchError(
             f"Expected a cluster with {need['CPU']:g} CPU and {need['GPU']:g} GPU for one trial. Received {there}.",
-            "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set.",
+            "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are started on "
+            "demand, --set resources.autoscaling=true.",
         )
-    return min(fits, spec.resources.max_concurrent_trials or fits)
+
+
+def _needs(spec: SearchSpec) -> dict[str, float]:
+    return {
+        "CPU": spec.resources.folds_in_parallel * spec.resources.cpus_per_fold,
+        "GPU": spec.resources.folds_in_parallel * spec.resources.gpus_per_fold,
+    }
+
+
+def _fitting(spec: SearchSpec, resources: Mapping[str, float]) -> int:
+    return min(int(resources.get(kind, 0) // amount) for kind, amount in _needs(spec).items() if amount)
+
+
+class Room:
+    """How many trials the connected cluster has room for, as of a moment ago.
+
+    Args:
+        spec: what one trial takes.
+        age: seconds for which an answer is good.
+    """
+
+    def __init__(self, spec: SearchSpec, age: float = 1.0) -> None:
+        self._spec, self._age = spec, age
+        self._trials, self._asked = 1, float("-inf")
+
+    def __call__(self) -> int:
+        import ray
+
+        if time.monotonic() - self._asked > self._age:
+            self._trials, self._asked = concurrency(self._spec, ray.cluster_resources()), time.monotonic()
+        return self._trials
 
 
 def smallest_object_store() -> int:
@@ -55,6 +94,22 @@ def forget_row_files() -> None:
                 ray.get(task.options(num_cpus=0, scheduling_strategy=there).remote(wait=5.0), timeout=30)
 
 
+def check_address(address: str) -> None:
+    """Make sure, within seconds, that a search can run there.
+
+    Raises:
+        SearchError: it is no address of a cluster.
+        LaunchError: nobody answers there, or not to our token.
+    """
+    if address.startswith("ray://"):
+        raise SearchError(
+            f"Expected a cluster's own address (host:port), or its job API (http://...). Received {address}, of Ray "
+            "Client, over which no search can be left and rejoined.",
+            "Open a tunnel to the head's port 8265, and give --address http://127.0.0.1:8265.",
+        )
+    check_head(address)
+
+
 @contextlib.contextmanager
 def cluster(address: str) -> Iterator[Mapping[str, Any]]:
     """A Ray for the length of the search: one of our own (``"local"``), or a cluster that is there.
@@ -65,12 +120,7 @@ def cluster(address: str) -> Iterator[Mapping[str, Any]]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
 
-    if address.startswith("ray://"):
-        raise SearchError(
-            f"Expected a cluster's own address (host:port), or its job API (http://...). Received {address}, of Ray "
-            "Client, over which no search can be left and rejoined.",
-            "Open a tunnel to the head's port 8265, and give --address http://127.0.0.1:8265.",
-        )
+    check_address(address)
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options["include_dashboard"] = False

@@ -14,7 +14,7 @@ from aio_tune.errors import SearchError
 from aio_tune.files import make_private
 from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger, read_events, strict_json
-from aio_tune.search.cluster import cluster, concurrency, forget_row_files, smallest_object_store
+from aio_tune.search.cluster import Room, check_fits, cluster, forget_row_files, smallest_object_store
 from aio_tune.search.director import Director
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.rows import TrainingRows
@@ -252,6 +252,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
     from aio_tune.search.tuning import run_trials
 
     rows, spec = plan.rows, plan.spec
+    check_fits(spec, ray.cluster_resources())
     context = TrialContext(
         expression=_shared(rows),
         labels=rows.labels,
@@ -272,7 +273,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
             for task in map(rows.stored.dataset.task, spec.auxiliary)
         ),
     )
-    run_trials(director, context, concurrency(spec, ray.cluster_resources()), run.ray.resolve())
+    run_trials(director, context, Room(spec), run.ray.resolve())
     if not rows.in_memory:
         forget_row_files()
     # Tune's own files serve nothing once the search is over, and hold pickles.

@@ -116,21 +116,31 @@ class _Losses:
 
 
 class DirectedSearcher(Searcher):
-    """Hands the director's trials to Tune."""
+    """Hands the director's trials to Tune, as many at one time as there is room for at that time.
 
-    def __init__(self, director: Director, losses: _Losses) -> None:
+    Not by Tune's own limit, which is set once: nodes that join in the middle would get nothing. And without a limit
+    Tune draws one trial more than fits, which then knows less of the others.
+    """
+
+    def __init__(self, director: Director, losses: _Losses, room: Callable[[], int]) -> None:
         super().__init__()
         self._director = director
         self._losses = losses
+        self._room = room
+        self._live: set[str] = set()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self._live) >= self._room():
+            return None
         assignment = self._losses.take() or _or_stop(self._director.ask)
         if assignment is None:
             return Searcher.FINISHED
+        self._live.add(trial_id)
         return {"trial": assignment.trial, "params": assignment.params, "split": assignment.split}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the scheduler has told the director already, and it alone sees why a trial ended."""
+        """Its place is free. The scheduler has told the director already, and it alone sees why a trial ended."""
+        self._live.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save, the ledger has it; Tune expects the file."""
@@ -201,7 +211,7 @@ def _why(trial: Trial) -> str:
 def run_trials(
     director: Director,
     context: TrialContext,
-    concurrency: int,
+    room: Callable[[], int],
     storage: Path,
     trainable: type[tune.Trainable] = TrialTrainable,
 ) -> None:
@@ -210,7 +220,7 @@ def run_trials(
     Args:
         director: asks, hears and decides.
         context: what the trials share.
-        concurrency: trials at one time; always set, since Tune otherwise holds one pending trial more than fits.
+        room: how many trials may run at this time.
         storage: a private folder for Tune's own files.
         trainable: what runs one trial.
 
@@ -234,7 +244,7 @@ def run_trials(
     while not director.finished:
         before = director.state.events
         try:
-            _tuner(director, losses, context, concurrency, storage, trainable).fit()
+            _tuner(director, losses, context, room, storage, trainable).fit()
         except _Stopped as stopped:
             raise stopped.reason from None
         except (tune.TuneError, ray.exceptions.RayError, RuntimeError) as error:
@@ -257,17 +267,16 @@ def _tuner(
     director: Director,
     losses: _Losses,
     context: TrialContext,
-    concurrency: int,
+    room: Callable[[], int],
     storage: Path,
     trainable: type[tune.Trainable],
 ) -> tune.Tuner:
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), placement(context)),
         tune_config=tune.TuneConfig(
-            search_alg=DirectedSearcher(director, losses),
+            search_alg=DirectedSearcher(director, losses, room),
             scheduler=DirectedScheduler(director, losses, context.trials_folder),
             num_samples=-1,
-            max_concurrent_trials=concurrency,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -42,6 +42,11 @@ class Resources(Model):
     max_concurrent_trials: Count | None = Field(
         default=None, description="upper bound on trials at one time; left out, as many as fit"
     )
+    autoscaling: bool = Field(
+        default=False,
+        description="whether nodes are started on demand: one trial more than fit then waits for a place, and is what "
+        "they are started for",
+    )
     folds_in_parallel: Count = Field(default=1, description="processes of one trial; its folds are dealt to them")
     cpus_per_fold: Count = Field(default=1, description="CPUs, and threads, of one process")
     gpus_per_fold: RealNumber = Field(

@@ -5,7 +5,9 @@ import weakref
 
 import pytest
 
-from aio_tune.search.cluster import cluster
+from aio_tune.errors import SearchError
+from aio_tune.search.cluster import check_fits, cluster, concurrency
+from aio_tune.search_space import SearchSpec
 
 
 @pytest.mark.slow
@@ -32,3 +34,31 @@ def test_nothing_of_ray_is_left_to_be_freed_once_it_is_shut_down(monkeypatch: py
     assert seen == [(True, False)]
     assert gc.isenabled()
     assert not ray.is_initialized()
+
+
+def resources(**settings: object) -> SearchSpec:
+    return SearchSpec.model_validate({"task": "ki67", "trials": 1, "epochs": 9, "space": {}, "resources": settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "there", "trials"),
+    [
+        ({}, {"CPU": 4}, 4),
+        ({"cpus_per_fold": 2, "folds_in_parallel": 2}, {"CPU": 11}, 2),
+        ({"gpus_per_fold": 0.25}, {"CPU": 64, "GPU": 1}, 4),
+        ({"max_concurrent_trials": 3}, {"CPU": 64}, 3),
+        ({}, {}, 1),  # all nodes are gone for the moment: one waits
+        ({"autoscaling": True}, {"CPU": 4}, 5),
+        ({"autoscaling": True}, {}, 1),
+        ({"autoscaling": True, "max_concurrent_trials": 4}, {"CPU": 4}, 4),
+    ],
+)
+def test_how_many_trials_run_at_one_time(settings: dict[str, object], there: dict[str, float], trials: int) -> None:
+    assert concurrency(resources(**settings), there) == trials
+
+
+def test_a_cluster_that_no_trial_fits_on_is_refused_unless_nodes_are_started_on_demand() -> None:
+    with pytest.raises(SearchError, match=r"1 CPU and 0 GPU for one trial\. Received 0 CPU"):
+        check_fits(resources(), {})
+    check_fits(resources(autoscaling=True), {})
+    check_fits(resources(), {"CPU": 1})

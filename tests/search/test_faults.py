@@ -472,7 +472,7 @@ def test_a_lost_coordinator_is_tried_again_but_not_for_ever(place: Faults, add_n
     with Ledger(tmp_path / "ledger.jsonl") as ledger:
         events = [ledger.append("search_started", settings={})]
         director = Director(spec, OptunaStudy(spec), Feasibility(spec, 128, 3), ledger.append, events)
-        run_trials(director, context_of(tmp_path), 1, tmp_path / "tune", Mortal)
+        run_trials(director, context_of(tmp_path), lambda: 1, tmp_path / "tune", Mortal)
     trials = director.state.trials
     assert [trials[number].state for number in range(3)] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert trials[1].reason.startswith(f"Given up after {TRIAL_TRIES} tries: The actor is dead because its worker")

@@ -1,0 +1,94 @@
+"""What the doctor says of facts; that the facts are true is in tests/cluster/test_network.py."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aio_tune.doctor import CHECKS
+from aio_tune.doctor.checks import GIB, Check, Examination, Level, judge
+from aio_tune.doctor.facts import NodeFacts, others_may
+from aio_tune.doctor.strangers import Door
+
+NODE = NodeFacts(
+    name="n1", versions={"python": "3.11.9", "ray": "2.60.0"}, gpus=0, cuda=False, memory=16 * GIB, available=12 * GIB,
+    shm=4 * GIB, disk=100 * GIB, sees_probe=True, dataset="f",
+)  # fmt: skip
+RESOURCES = {"CPU": 4.0, "object_store_memory": 1.0 * GIB}
+
+
+def healthy(*changed: tuple[NodeFacts, dict[str, float]], **more: Any) -> Examination:
+    nodes = changed or ((NODE, RESOURCES), (replace(NODE, name="n2"), RESOURCES))
+    doors = (Door("the head", "a:1", False), Door("node n1", "a:2", False))
+    return Examination("a:1", nodes, doors=doors, wrote=(True,) * len(nodes), fingerprint="f", **more)
+
+
+def spec(folds: int = 1, cpus: int = 1, gpus: float = 0.0) -> Any:
+    return SimpleNamespace(resources=SimpleNamespace(folds_in_parallel=folds, cpus_per_fold=cpus, gpus_per_fold=gpus))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_healthy_cluster_gets_one_good_word_from_each_check(check: Check) -> None:
+    (finding,) = check(healthy())
+    assert finding.level is Level.OK
+    assert finding.what
+    assert not finding.hint
+
+
+@pytest.mark.parametrize(
+    ("seen", "level", "said"),
+    [
+        (replace(healthy(), doors=(Door("the head", "a:1", True),)), Level.PROBLEM, "an answer from the head (a:1)"),
+        (replace(healthy(), doors=(Door("the head", "a:1", None),)), Level.WARNING, "no answer at all"),
+        (replace(healthy(), token=Path("/t"), token_mode=0o644), Level.PROBLEM, "mode 0644"),
+        (replace(healthy(), silent=(("n9", "timed out"),)), Level.PROBLEM, "n9 did not answer: timed out"),
+        (
+            healthy((NODE, RESOURCES), (replace(NODE, versions={**NODE.versions, "ray": "2.59"}), RESOURCES)),
+            Level.PROBLEM, "ray differs: 2.60.0 on n1; 2.59 on n1",
+        ),
+        (healthy((replace(NODE, versions={"keras": "not installed"}), RESOURCES)), Level.PROBLEM, "keras is not"),
+        (healthy((replace(NODE, sees_probe=False), RESOURCES)), Level.PROBLEM, "does not see the home folder"),
+        (healthy((replace(NODE, writes_probe="denied"), RESOURCES)), Level.PROBLEM, "may not write"),
+        (replace(healthy((NODE, RESOURCES)), wrote=(False,)), Level.PROBLEM, "is not seen here"),
+        (healthy((replace(NODE, dataset="g"), RESOURCES)), Level.PROBLEM, "another dataset"),
+        (healthy((replace(NODE, dataset=""), RESOURCES)), Level.PROBLEM, "no dataset"),
+        (healthy((replace(NODE, open_to={"/d": "read"}), RESOURCES)), Level.PROBLEM, "other users may read /d on n1"),
+        (healthy((replace(NODE, disk=GIB), RESOURCES)), Level.WARNING, "1.0 GiB free"),
+        (healthy(spec=spec(folds=5, cpus=2)), Level.PROBLEM, "wants 10 CPU, and the cluster offers 8"),
+        (healthy(spec=spec(gpus=0.5)), Level.PROBLEM, "wants 0.5 GPU, and the cluster offers 0"),
+        (healthy((replace(NODE, gpus=2), RESOURCES)), Level.WARNING, "has 2 GPUs, of which Ray has 0"),
+        (healthy((NODE, {**RESOURCES, "GPU": 1.0})), Level.WARNING, "no CUDA libraries"),
+        (healthy((NODE, {**RESOURCES, "CPU": 64.0})), Level.WARNING, "lets in 64 fold processes"),
+        (healthy((replace(NODE, shm=GIB // 2), RESOURCES)), Level.WARNING, "/dev/shm has 0.5 GiB"),
+        (healthy(rows_bytes=2 * GIB), Level.WARNING, "training rows take 2.0 GiB"),
+        (healthy(tracking="Expected the store. Received: refused."), Level.PROBLEM, "refused"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_once(seen: Examination, level: Level, said: str) -> None:
+    bad = [finding for finding in judge(seen) if finding.level is not Level.OK]
+    assert {finding.level for finding in bad} == {level}
+    assert {finding.check for finding in bad} == {bad[0].check}
+    assert said in bad[0].what
+
+
+def test_what_others_may_do(tmp_path: Path) -> None:
+    """Below pytest's own folders, which are private, nobody may do anything; so from a root of our own upwards."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inner = folder / "data"
+        inner.mkdir()
+        inner.chmod(0o777)
+        assert others_may(inner) == "", "the folder above is closed"
+        folder.chmod(0o755)
+        assert others_may(inner) == "write"
+        inner.chmod(0o755)
+        assert others_may(inner) == "read"
+        inner.chmod(0o711)
+        assert others_may(inner) == ""
+        inner.chmod(0o1777)
+        assert others_may(inner) == "read", "as in /tmp: files of others there cannot be replaced"
+        assert others_may(folder / "none") == ""
