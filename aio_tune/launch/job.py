@@ -5,14 +5,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from aio_tune.launch.joining import await_nodes, await_port, logs_folder
+from aio_tune.files import make_private
+from aio_tune.launch.joining import await_nodes, await_port
 from aio_tune.launch.nodes import NodePlan, Share, address_towards, free_port, private_folder
 from aio_tune.launch.processes import Process, end_all
+from aio_tune.launch.signals import hearing
 from aio_tune.launch.slurm import Allocation
 from aio_tune.launch.tokens import make_token, ray_environment
 
@@ -27,52 +28,52 @@ REQUEUE, STOP = "requeue", "stop"
 
 @dataclass
 class Wish:
-    """What Slurm, or somebody, wants of the job: set by signals, read by a loop."""
+    """What Slurm, or somebody, wants of the job: set by signals, read by a loop.
+
+    Attributes:
+        what: ``REQUEUE`` (SIGUSR1: time is nearly up), ``STOP`` (SIGTERM, SIGINT) or nothing.
+        number: of the signal.
+    """
 
     what: str = ""
     number: int = 0
 
-    @contextlib.contextmanager
-    def heard(self) -> Iterator["Wish"]:
-        """Hear SIGUSR1 (time is nearly up: requeue) and SIGTERM, SIGINT (stop) in this block."""
-
-        def hear(number: int, frame: FrameType | None) -> None:
-            # Who wants an end gets it, even after a wish to be requeued.
-            if self.what != STOP:
-                self.what, self.number = (REQUEUE if number == signal.SIGUSR1 else STOP), number
-
-        numbers = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, hear) for number in numbers}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def hear(self, number: int) -> None:
+        # Who wants an end gets it, even after a wish to be requeued.
+        if self.what != STOP:
+            self.what, self.number = (REQUEUE if number == signal.SIGUSR1 else STOP), number
 
 
-@dataclass
 class Worker:
-    """One node's step, started again when it ends before the job does."""
+    """One node's step, started again when it ends before the job does.
 
-    node: str
-    start: Callable[[], Process]
-    process: Process = field(init=False)
-    pause: float = FIRST_PAUSE
-    again_at: float | None = None
+    Args:
+        node: its name.
+        start: starts the step.
+    """
 
-    def __post_init__(self) -> None:
-        self.process = self.start()
+    def __init__(self, node: str, start: Callable[[str], Process]) -> None:
+        self.node = node
+        self._start = start
+        self._pause = FIRST_PAUSE
+        self._again_at: float | None = None
+        self.process = start(node)
 
     def look(self, say: Callable[[str], None]) -> None:
         """Start the step again if it has ended and its pause is over."""
         if self.process.status is None:
             return
         now = time.monotonic()
-        if self.again_at is None:
-            say(f"node {self.node} has left ({self.process.last_line()}); it is asked again in {self.pause:.0f} s")
-            self.again_at, self.pause = now + self.pause, min(2 * self.pause, LONGEST_PAUSE)
-        elif now >= self.again_at:
-            self.process, self.again_at = self.start(), None
+        if self._again_at is None:
+            say(f"node {self.node} has left ({self.process.last_line()}); it is asked again in {self._pause:.0f} s")
+            self._again_at, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        elif now >= self._again_at:
+            self.process, self._again_at = self._start(self.node), None
+
+    def known(self) -> str:
+        """What is known of it, for a message."""
+        state = "still starting" if self.process.status is None else "ended"
+        return f"{state}, last said: {self.process.last_line()}"
 
 
 def run_job(
@@ -104,66 +105,83 @@ def run_job(
         LaunchError: a node did not come, or Slurm will not requeue the job.
     """
     os.umask(0o077)
-    logs = logs_folder(shared, allocation.job)
+    logs = shared / "jobs" / allocation.job
+    make_private(logs)
     token = logs / "token"
     make_token(token, replace=True)
     os.environ.update(ray_environment(token))
-    with Wish().heard() as wish, contextlib.ExitStack() as ending:
-        ending.callback(token.unlink, missing_ok=True)
+    wish = Wish()
+    with hearing((signal.SIGUSR1, signal.SIGTERM, signal.SIGINT), wish.hear):
         try:
-            status = _run(allocation, command, logs, wait, say, temp, wish, ending)
+            with contextlib.ExitStack() as ending:
+                status = _Cluster(allocation, logs, wait, say, temp, ending).run(command, wish)
         finally:
-            say("ending the cluster")
-            ending.close()
+            token.unlink(missing_ok=True)
         if wish.what == REQUEUE and status:
             allocation.requeue()
             say(f"job {allocation.job} is requeued, and will go on from where it was")
     return status
 
 
-def _run(
-    allocation: Allocation,
-    command: Sequence[str],
-    logs: Path,
-    wait: float,
-    say: Callable[[str], None],
-    temp: Path | None,
-    wish: Wish,
-    ending: contextlib.ExitStack,
-) -> int:
-    here = address_towards(allocation.workers[0]) if allocation.workers else "127.0.0.1"
-    port = free_port()
-    address = f"{here}:{port}"
-    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
-    again = f", for the {allocation.restarts + 1}. time" if allocation.restarts else ""
-    say(f"job {allocation.job}{again}: head on {allocation.head} ({address}), logs in {logs}")
-    folder = ending.enter_context(private_folder(temp))
-    plan = NodePlan(allocation.head, Share.from_slurm(os.environ), here, port=port, dashboard_port=0)
-    head = Process(plan.command(folder), os.environ, logs / f"{allocation.head}.log")
-    ending.callback(head.end)
-    await_port(address, wait, lambda: "" if head.status is None else head.last_line())
+class _Cluster:
+    """The job's Ray, whose ending is put on a stack as it comes to be."""
 
-    program = [str(Path(sys.executable).with_name("aio-tune")), "launch", "worker", address, "--token", str(token)]
-    program += ["--temp", str(temp)] if temp else []
+    def __init__(
+        self,
+        allocation: Allocation,
+        logs: Path,
+        wait: float,
+        say: Callable[[str], None],
+        temp: Path | None,
+        ending: contextlib.ExitStack,
+    ) -> None:
+        self._allocation, self._logs, self._wait, self._say = allocation, logs, wait, say
+        self._temp, self._ending = temp, ending
+        self._here = address_towards(allocation.workers[0]) if allocation.workers else "127.0.0.1"
+        self._port = free_port()
+        self._address = f"{self._here}:{self._port}"
 
-    def step(node: str) -> Process:
-        words = allocation.step(node, [*program, "--name", node])
-        return Process(words, os.environ, logs / f"{node}.log")
+    def run(self, command: Sequence[str], wish: Wish) -> int:
+        """Start all, run the command; its exit status, or that of the signal that came before it was begun."""
+        job, head_node = self._allocation, self._allocation.head
+        again = f", for the {job.restarts + 1}. time" if job.restarts else ""
+        self._say(f"job {job.job}{again}: head on {head_node} ({self._address}), logs in {self._logs}")
+        head = self._start_head()
+        workers = self._start_workers()
+        known = {worker.node: worker.known for worker in workers} | {head_node: head.last_line}
+        await_nodes(
+            self._address, job.nodes, self._wait, lambda node: known[node](), lambda: bool(wish.what), self._say
+        )
+        if wish.what:
+            return 128 + wish.number
+        driver = Process(command, os.environ | {"RAY_ADDRESS": self._address})
+        self._ending.callback(driver.end)
+        return _watch(driver, workers, wish, self._say)
 
-    workers = {node: Worker(node, lambda node=node: step(node)) for node in allocation.workers}  # type: ignore[misc]
-    # Their own launchers end them and clear their folders away; srun's way with SIGTERM would leave these.
-    ending.callback(lambda: end_all([worker.process for worker in workers.values()], signal.SIGUSR2))
+    def _start_head(self) -> Process:
+        folder = self._ending.enter_context(private_folder(self._temp))
+        name = self._allocation.head
+        plan = NodePlan(name, Share.from_slurm(os.environ), self._here, port=self._port, dashboard_port=0)
+        head = Process(plan.command(folder), os.environ, self._logs / f"{name}.log")
+        self._ending.callback(head.end)
+        await_port(self._address, self._wait, lambda: "" if head.status is None else head.last_line())
+        return head
 
-    def known_of(node: str) -> str:
-        process = workers[node].process if node in workers else head
-        return f"{'still starting' if process.status is None else 'ended'}, last said: {process.last_line()}"
+    def _start_workers(self) -> list[Worker]:
+        program = [str(Path(sys.executable).with_name("aio-tune")), "launch", "worker", self._address]
+        program += ["--temp", str(self._temp)] if self._temp else []
 
-    await_nodes(address, allocation.nodes, wait, known_of, lambda: bool(wish.what), say)
-    if wish.what:
-        return 128 + wish.number
-    driver = Process(command, os.environ | {"RAY_ADDRESS": address})
-    ending.callback(driver.end)
-    return _watch(driver, list(workers.values()), wish, say)
+        def step(node: str) -> Process:
+            words = self._allocation.step(node, [*program, "--name", node])
+            return Process(words, os.environ, self._logs / f"{node}.log")
+
+        workers: list[Worker] = []
+        # Their own launchers end them and clear their folders away; srun's way with SIGTERM would leave these.
+        self._ending.callback(lambda: end_all([worker.process for worker in workers], signal.SIGUSR2))
+        self._ending.callback(self._say, "ending the cluster")
+        for node in self._allocation.workers:
+            workers.append(Worker(node, step))  # noqa: PERF401  (those that were started are ended if one cannot be)
+        return workers
 
 
 def _watch(driver: Process, workers: list[Worker], wish: Wish, say: Callable[[str], None]) -> int:

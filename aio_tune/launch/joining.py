@@ -4,10 +4,8 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 from aio_tune.errors import LaunchError
-from aio_tune.files import make_private
 from aio_tune.launch.nodes import LABEL
 
 PAUSE = 0.5  # seconds between two looks
@@ -92,10 +90,3 @@ def names_alive(nodes: Collection[dict[str, object]]) -> set[str]:
     """Names, by label, of those of ``ray.nodes()`` that are alive."""
     labels = [node["Labels"] for node in nodes if node["Alive"]]
     return {str(label[LABEL]) for label in labels if isinstance(label, dict) and LABEL in label}
-
-
-def logs_folder(shared: Path, job: str) -> Path:
-    """Where a job's nodes write what they say."""
-    folder = shared / "jobs" / job
-    make_private(folder)
-    return folder

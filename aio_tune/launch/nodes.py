@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import psutil
 
 from aio_tune.errors import LaunchError
 from aio_tune.launch.processes import Process
+from aio_tune.launch.signals import hearing
 from aio_tune.launch.tokens import ray_environment
 
 LABEL = "aio-node"  # a node's label that holds the name it was started under
@@ -151,7 +151,7 @@ def run_node(plan: NodePlan, token: Path, temp: Path | None = None) -> int:
     """
     told = threading.Event()
     os.umask(0o077)
-    with private_folder(temp) as folder, _on_signals(told):
+    with private_folder(temp) as folder, hearing(ENDING_SIGNALS, lambda number: told.set()):
         node = Process(plan.command(folder), ray_environment(token))
         try:
             while node.status is None and not told.wait(0.2):
@@ -178,19 +178,6 @@ def run_again(join: Callable[[], int], say: Callable[[str], None]) -> int:
             return 0
         say(f"{why}; joining again in {AGAIN:.0f} s")
         time.sleep(AGAIN)
-
-
-@contextlib.contextmanager
-def _on_signals(told: threading.Event) -> Iterator[None]:
-    def tell(number: int, frame: FrameType | None) -> None:
-        told.set()
-
-    before = {number: signal.signal(number, tell) for number in ENDING_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def free_port() -> int:
