@@ -23,8 +23,8 @@ from aio_tune.launch.tokens import ray_environment
 LABEL = "aio-node"  # a node's label that holds the name it was started under
 PORT = 6379
 DASHBOARD_PORT = 8265
-# Ray's sockets lie below the temp folder, and a socket's path may have 107 bytes, of which Ray's part takes about 70.
-LONGEST_TEMP = 36
+# Ray's sockets lie below the temp folder, and a socket's path may have 107 bytes, of which Ray's part takes up to 64.
+LONGEST_TEMP = 42
 # Share of a node's memory for the object store, where Slurm says how much of the node is ours. Ray takes 30 % of the
 # whole machine; the training rows are read into it once, and fold processes need the rest.
 OBJECT_STORE_SHARE = 0.2

@@ -59,7 +59,9 @@ class Slurm:
         self.folder = folder
         self.place = Place(folder, SPACE)
         self.home = self.place.home
-        self.before = set(Path("/tmp").glob("aio-*"))
+        # The nodes' temp folder; of this lab alone, so that what is left there is of its jobs.
+        self.temp = folder / "t"
+        self.temp.mkdir()
         prepare_host()
         # An overlay cannot lie on another, as where a container's disk is one: on a tmpfs.
         scratch = folder / "scratch"
@@ -108,6 +110,7 @@ class Slurm:
             **os.environ,
             "AIO_TUNE_ENVIRONMENT": str(Path(sys.executable).parents[1]),
             "AIO_TUNE_SHARED": str(self.folder / "shared"),
+            "TMPDIR": str(self.temp),
         }
         command = ["sbatch", "--parsable", "--nodes=3", "--cpus-per-task=1", "--mem=3000",
                    f"--output={self.folder}/job-%j.log", *options, str(SCRIPT), *map(str, words)]  # fmt: skip
@@ -142,7 +145,7 @@ class Slurm:
         """Processes of Ray that are still there some seconds after a job, and folders, tokens."""
         time.sleep(3)
         processes = run("ps", "-eo", "args").splitlines()
-        folders = [str(path) for path in set(Path("/tmp").glob("aio-*")) - self.before]
+        folders = [str(path) for path in self.temp.glob("aio-*")]
         tokens = [str(path) for path in (self.folder / "shared").rglob("token")]
         return [line for line in processes if "raylet" in line or "gcs_server" in line] + folders + tokens
 
