@@ -162,6 +162,14 @@ def _connect(address: str, options: dict[str, Any], tries: int = 2) -> Mapping[s
             f"Expected a Ray cluster at {address}. Received: {str(error).splitlines()[0]}.",
             "Start it, set its RAY_AUTH_MODE and token here too, or leave --address out to search on this machine.",
         ) from error
+    except RuntimeError as error:
+        # Ray's words for a cluster of another Ray or Python; it has no class of its own for this.
+        if not str(error).startswith("Version mismatch"):
+            raise
+        raise SearchError(
+            f"Expected the versions of the cluster at {address} here. Received: {' '.join(str(error).split())}",
+            "Run this with the environment that the nodes were started with.",
+        ) from error
     except Exception as error:
         # Ray has no narrower class for this.
         if type(error) is not Exception:

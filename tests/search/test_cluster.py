@@ -62,3 +62,21 @@ def test_a_cluster_that_no_trial_fits_on_is_refused_unless_nodes_are_started_on_
         check_fits(resources(), {})
     check_fits(resources(autoscaling=True), {})
     check_fits(resources(), {"CPU": 1})
+
+
+@pytest.mark.slow
+def test_another_ray_than_the_clusters_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    arguments = {"num_cpus": 0, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    there = Cluster(initialize_head=True, head_node_args=arguments)
+    try:
+        monkeypatch.setattr(ray, "__version__", "2.59.0")
+        with pytest.raises(SearchError, match=r"Ray: 2\.60.* was started with: Ray: 2\.59\.0"), cluster(there.address):
+            pass
+    finally:
+        monkeypatch.undo()
+        ray.shutdown()
+        there.shutdown()
