@@ -201,7 +201,7 @@ def misses(slurm: Slurm) -> dict[str, Any]:
 
 def node_dies(slurm: Slurm) -> dict[str, Any]:
     """A node loses its power in mid-search and comes back: the job is requeued and goes on."""
-    job = slurm.search("node-dies", "--trials", 9)
+    job = slurm.search("node-dies", "--trials", 30)
     reports = lambda: ledger_events(slurm.home, "node-dies", "rung_reported")  # noqa: E731
     wait_for(lambda: len(reports()) >= 3, PATIENCE, "some rungs")
     slurm.nodes["n3"].lose_power()

@@ -55,9 +55,9 @@ def test_gpus_are_those_that_slurm_gave(told: dict[str, Any]) -> None:
 def test_a_lost_node_has_the_job_requeued(told: dict[str, Any]) -> None:
     story = story_of(told, "node_dies")
     assert (story["state"], story["exit"], story["restarts"]) == ("COMPLETED", "0:0", 1), story["said"]
-    assert len(story["before"]) >= 3
+    assert 3 <= len(story["before"]) < 60, "it was lost in the middle"
     assert story["rungs"][: len(story["before"])] == story["before"], "nothing finished is lost"
-    assert complete(story, 9)
+    assert complete(story, 30)
 
 
 def test_time_that_is_up_has_the_job_requeued(told: dict[str, Any]) -> None:
@@ -66,5 +66,6 @@ def test_time_that_is_up_has_the_job_requeued(told: dict[str, Any]) -> None:
     assert story["restarts"] >= 1
     assert "time is nearly up" in story["said"]
     assert "is requeued" in story["said"]
+    assert 0 < len(story["before"]) < 120, "it was stopped in the middle"
     assert story["rungs"][: len(story["before"])] == story["before"]
     assert complete(story, 60)
