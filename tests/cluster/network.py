@@ -164,12 +164,14 @@ def strangers(world: World) -> dict[str, Any]:
 
 def cut(world: World) -> dict[str, Any]:
     """A cable is pulled in mid-search, and put back later; another node joins meanwhile."""
-    driver = world.search("cut")
+    # So many that there is work left when the new node has started TensorFlow, on a busy machine too.
+    driver = world.search("cut", "--trials", 48)
     wait_for(lambda: {"w1", "w2"} <= set(hosts(world.reports("cut"))), PATIENCE, "both workers have trained")
     world.nodes["w1"].cut()
     at_cut = len(world.reports("cut"))
     cut_at = time.monotonic()
     world.worker("w3")
+    wait_for(lambda: "w3" in hosts(world.reports("cut")), PATIENCE, "the new node has trained")
     wait_for(lambda: "w1" not in world.alive(), PATIENCE, "the head notices")
     noticed = time.monotonic() - cut_at
     world.nodes["w1"].heal()
