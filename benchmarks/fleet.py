@@ -2,7 +2,7 @@
 
 `python -m benchmarks.fleet [NODES...]`, default 2 8 24; some minutes. The nodes are real ones of Ray (a raylet and its
 agents each) on this machine, each with one core as far as Ray knows and 1 GB of memory to plan with; a node takes about
-0.3 GB. What they do not show: a network between them, and folds on all of them at once (two trials run at one time, as
+0.15 GB. What they do not show: a network between them, and folds on all of them at once (two trials run at one time, as
 TensorFlow takes 0.6 GB and a core for each).
 """
 
