@@ -1,7 +1,6 @@
 """What one node says of itself. Runs on the node, in a process of Ray, and imports nothing heavy."""
 
 import hashlib
-import os
 import platform
 import shutil
 from dataclasses import dataclass, field
@@ -42,7 +41,6 @@ class NodeFacts:
         gpus: devices of the machine that this process could open.
         cuda: whether TensorFlow's CUDA libraries are installed.
         memory: bytes that processes here may use in all: the machine's, or the container's limit.
-        available: bytes of it that are free.
         shm: bytes that /dev/shm may hold; 0 where there is none.
         disk: bytes free at the home folder; None where it is not there.
         sees_probe: whether the driver's file is here; None if not asked.
@@ -56,7 +54,6 @@ class NodeFacts:
     gpus: int
     cuda: bool
     memory: int
-    available: int
     shm: int
     disk: int | None
     sees_probe: bool | None = None
@@ -74,16 +71,13 @@ def node_facts(places: Places, key: str) -> NodeFacts:
     """
     import psutil
 
-    memory = psutil.virtual_memory()
-    limit = min(_cgroup_limit(), memory.total)
     sees, why = _try_probe(places.probe, key)
     return NodeFacts(
         name=platform.node(),
         versions=_versions(),
         gpus=len(list(Path("/proc/driver/nvidia/gpus").glob("*"))),
         cuda=any((d.name or "").lower().startswith("nvidia-cudnn") for d in distributions()),
-        memory=limit,
-        available=min(memory.available, limit),
+        memory=min(_cgroup_limit(), psutil.virtual_memory().total),
         shm=shutil.disk_usage("/dev/shm").total if Path("/dev/shm").is_dir() else 0,  # noqa: S108  (looked at only)
         disk=shutil.disk_usage(places.home).free if places.home.is_dir() else None,
         sees_probe=sees,
@@ -166,8 +160,3 @@ def others_may(path: Path) -> str:
         return "write"
     needed = 0o005 if path.is_dir() else 0o004
     return "read" if mode & needed == needed else ""
-
-
-def is_writable(path: Path) -> bool:
-    """Whether this process may write there, or make it."""
-    return os.access(next(p for p in (path, *path.parents) if p.exists()), os.W_OK)

@@ -37,10 +37,6 @@ class Process:
                 output.close()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def status(self) -> int | None:
         """Exit status as a shell gives it (128 + n for signal n), None while it runs."""
         code = self._process.poll()

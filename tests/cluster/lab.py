@@ -11,11 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from aio_tune.config import Home
+from aio_tune.ledger import read_events
 
 BRIDGE = "br0"
 NETWORK = "10.77.0"
@@ -166,10 +170,8 @@ def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
 
 def ledger_events(home: Path, name: str, kind: str) -> list[dict[str, Any]]:
     """Of a search's ledger."""
-    path = home / "runs" / name / "ledger.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
-    return [event for event in events if event["kind"] == kind]
+    path = Home(home).run(name).ledger
+    return [event for event in read_events(path)[0] if event["kind"] == kind] if path.exists() else []
 
 
 def hosts(reports: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -180,3 +182,16 @@ def hosts(reports: Sequence[dict[str, Any]]) -> dict[str, int]:
             host = where.rpartition(":")[0]
             found[host] = found.get(host, 0) + 1
     return found
+
+
+def tell(folder: Path, stories: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
+    """Tell stories one after the other into ``seen.json``; one that fails is told as its traceback."""
+    seen: dict[str, Any] = {}
+    for name, story in stories.items():
+        begun = time.monotonic()
+        try:
+            seen[name] = story()
+        except Exception:  # noqa: BLE001  (the test that reads it fails)
+            seen[name] = {"failed": traceback.format_exc()}
+        seen[name]["took"] = time.monotonic() - begun
+        (folder / "seen.json").write_text(json.dumps(seen, indent=1))

@@ -11,8 +11,8 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import yaml
 from aio_tune.config import Home
 from aio_tune.launch.tokens import make_token
 from aio_tune.search.leaderboard import leaderboard, read_state
-from tests.cluster.lab import BIN, Node, hosts, ledger_events, prepare_host, slowed, wait_for
+from tests.cluster.lab import BIN, Node, hosts, ledger_events, prepare_host, slowed, tell, wait_for
 from tests.cluster.story import ROOT
 from tests.place import Place
 
@@ -295,20 +295,12 @@ STORIES: dict[str, Callable[[World], dict[str, Any]]] = {
 
 
 def main(folder: str, *stories: str) -> None:
-    """Tell the stories one after the other; one that fails is told as its traceback, and the next goes on."""
-    seen: dict[str, Any] = {}
+    """Tell the stories one after the other."""
     world = World(Path(folder))
     world.place.run("simulate", world.place.geo, "--samples", 90, "--genes", 128, "--seed", 3)
     world.place.run("prepare", world.place.geo, "--out", world.place.dataset)
     world.folder.chmod(0o700)
-    for story in stories:
-        begun = time.monotonic()
-        try:
-            seen[story] = STORIES[story](world)
-        except Exception:  # noqa: BLE001  (the test that reads it fails)
-            seen[story] = {"failed": traceback.format_exc()}
-        seen[story]["took"] = time.monotonic() - begun
-        (world.folder / "seen.json").write_text(json.dumps(seen, indent=1))
+    tell(world.folder, {story: partial(STORIES[story], world) for story in stories})
 
 
 if __name__ == "__main__":

@@ -4,21 +4,20 @@
 saw as JSON into ``FOLDER/seen.json``. Needs Debian's slurm-wlm and munge; the machine's own /etc is left alone.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aio_tune.config import Home
 from aio_tune.search.leaderboard import leaderboard, read_state
-from tests.cluster.lab import NETWORK, Node, hosts, ledger_events, prepare_host, run, wait_for, writable
+from tests.cluster.lab import NETWORK, Node, hosts, ledger_events, prepare_host, run, tell, wait_for, writable
 from tests.cluster.network import SPACE
 from tests.place import Place
 
@@ -241,19 +240,11 @@ STORIES: dict[str, Callable[[Slurm], dict[str, Any]]] = {
 
 
 def main(folder: str, *stories: str) -> None:
-    """Tell the stories one after the other; one that fails is told as its traceback, and the next goes on."""
-    seen: dict[str, Any] = {}
+    """Tell the stories one after the other."""
     slurm = Slurm(Path(folder))
     slurm.place.run("simulate", slurm.place.geo, "--samples", 90, "--genes", 128, "--seed", 3)
     slurm.place.run("prepare", slurm.place.geo, "--out", slurm.place.dataset)
-    for story in stories:
-        begun = time.monotonic()
-        try:
-            seen[story] = STORIES[story](slurm)
-        except Exception:  # noqa: BLE001  (the test that reads it fails)
-            seen[story] = {"failed": traceback.format_exc()}
-        seen[story]["took"] = time.monotonic() - begun
-        (slurm.folder / "seen.json").write_text(json.dumps(seen, indent=1))
+    tell(slurm.folder, {story: partial(STORIES[story], slurm) for story in stories})
 
 
 if __name__ == "__main__":

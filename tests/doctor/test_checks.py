@@ -13,7 +13,7 @@ from aio_tune.doctor.facts import NodeFacts, others_may
 from aio_tune.doctor.strangers import Door
 
 NODE = NodeFacts(
-    name="n1", versions={"python": "3.11.9", "ray": "2.60.0"}, gpus=0, cuda=False, memory=16 * GIB, available=12 * GIB,
+    name="n1", versions={"python": "3.11.9", "ray": "2.60.0"}, gpus=0, cuda=False, memory=16 * GIB,
     shm=4 * GIB, disk=100 * GIB, sees_probe=True, dataset="f",
 )  # fmt: skip
 RESOURCES = {"CPU": 4.0, "object_store_memory": 1.0 * GIB}
