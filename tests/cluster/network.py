@@ -192,8 +192,8 @@ def job(world: World) -> dict[str, Any]:
     address = "http://127.0.0.1:8265"
     first = world.search("as-job", "--trials", 4, address=address)
     wait_for(lambda: world.reports("as-job"), PATIENCE, "the job's search reports")
-    # The process that nsenter became is the command itself.
-    first.send_signal(signal.SIGINT)
+    # nsenter waits for the command, its one child.
+    first.children()[0].send_signal(signal.SIGINT)
     left = first.wait(60)
     said_first = world.log("as-job")
     again = world.search("as-job", "--trials", 4, "--resume", address=address)

@@ -5,6 +5,8 @@ JSON into ``FOLDER/seen.json``. Needs Debian's openssh-server and rsync; the mac
 """
 
 import json
+import os
+import pwd
 import subprocess
 import sys
 import time
@@ -46,7 +48,9 @@ def up(folder: Path) -> dict[str, Any]:
     scratch = folder / "scratch"
     scratch.mkdir()
     run("mount", "-t", "tmpfs", "tmpfs", scratch)
-    home = Path.home()
+    # Where sshd looks for keys, whatever HOME says.
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    os.environ["HOME"] = str(home)
     for path in ("/etc", str(home)):
         writable(path, scratch)
     key = home / ".ssh" / "lab_key"
