@@ -3,13 +3,16 @@
     settings   optimizer, batches, scaling, layout: what is searched and is not of the network
     program    one compiled network that all folds of a configuration take turns in
     fold       one fold: its rows, fitted preprocessing, weights and epoch
+    lockstep   the folds of a configuration, up to the same epoch
+    stacked    several folds as one program, for GPUs
     backend    threads and GPUs of this process, set before the first use
 
 Uses ``keras`` and ``keras.ops`` alone, but for ``backend``; importing this package imports no Keras.
 """
 
 from aio_tune.training.backend import configure_backend, release
-from aio_tune.training.fold import FoldReport, FoldSpec, FoldTrainer, train_lockstep
+from aio_tune.training.fold import FoldReport, FoldSpec, FoldTrainer
+from aio_tune.training.lockstep import train_lockstep
 from aio_tune.training.program import Program
 from aio_tune.training.settings import TrainingParams, configuration, input_shape, known_parameters, split_params
 

@@ -5,7 +5,8 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from aio_tune.errors import TrialError
 
@@ -52,6 +53,20 @@ def configure_backend(threads: int, gpu_share: float = 0.0, deterministic: bool 
         )
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def can_stack() -> bool:
+    """Whether Keras' training step is a function of its state here, so that several folds can be one program."""
+    import keras
+
+    return keras.backend.backend() == "jax"
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one compiled program, traced anew for other shapes; ``can_stack`` must hold."""
+    import jax
+
+    return jax.jit(function)
 
 
 @contextlib.contextmanager

@@ -176,24 +176,85 @@ class FoldTrainer:
             TrialError: the loss is not finite any more.
         """
         began = time.perf_counter()
-        valid = self._kept_if_small(self._validation())
+        valid = self.validation_pictures()
         self.program.load(self._state)
         probabilities = None
         if self.epoch < epoch:
-            training = Rows(self._x, self.spec.train).through(self.preprocessor.transform_training)
-            train = self._kept_if_small(training)
+            train = self.training_pictures()
+            targets, weights = self.answers()
             while self.epoch < epoch:
-                probabilities = self._one_epoch(train, valid)
+                loss = self.program.train_epoch(train, targets, weights, self.next_order())
+                self.check(loss)
+                probabilities = self.program.predict(valid)
+                self.note_epoch(loss, probabilities)
             self._state = self.program.unload()
         if probabilities is None:
             probabilities = self.program.predict(valid)
+        return self.report(probabilities, time.perf_counter() - began)
+
+    @property
+    def state(self) -> State:
+        """Weights and whatever else a step depends on; set by who trains this fold together with others."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+
+    def training_pictures(self, kept: int | None = None) -> Rows | Floats:
+        """Pictures of the training rows, drawn now if of no more than ``kept`` bytes, else when asked for."""
+        return self._kept_if_small(Rows(self._x, self.spec.train).through(self.preprocessor.transform_training), kept)
+
+    def validation_pictures(self, kept: int | None = None) -> Rows | Floats:
+        """Pictures of the validation rows, drawn now if they take no more than ``kept`` bytes."""
+        return self._kept_if_small(self._validation(), kept)
+
+    def answers(self) -> tuple[list[Floats], list[Floats]]:
+        """Of the training rows, for the task and each auxiliary one: one-hot classes, and weights."""
+        labels = self._y[self.spec.train]
+        targets = np.eye(len(self._classes), dtype=np.float32)[labels]
+        weights = class_weights(labels, len(self._classes), self._settings.class_weight)
+        also = [masked(codes[self.spec.train], n) for codes, n in self._auxiliary]
+        return [targets, *(one for one, _ in also)], [weights, *(weight for _, weight in also)]
+
+    def next_order(self) -> npt.NDArray[np.intp]:
+        """The next epoch's order of the training rows."""
+        return np.random.default_rng([self._seed, self.spec.fold, self.epoch]).permutation(len(self.spec.train))
+
+    def check(self, loss: float) -> None:
+        """Refuse to go on with a loss that is not finite, before anything else is made of that epoch.
+
+        Raises:
+            TrialError: it is not.
+        """
+        if not math.isfinite(loss):
+            raise TrialError(
+                f"Expected a finite loss. Received {loss} for fold {self.spec.fold} in epoch {self.epoch + 1}.",
+                "Try a smaller learning rate.",
+            )
+
+    def note_epoch(self, loss: float, probabilities: Floats) -> None:
+        """One more epoch is trained.
+
+        Args:
+            loss: as ``Program.train_epoch`` gives it.
+            probabilities: of the validation rows after it.
+        """
+        progress, labels = self._progress, self._y[self.spec.valid]
+        progress.epoch += 1
+        progress.curves["train_loss"].append(loss)
+        progress.curves["valid_loss"].append(cross_entropy(labels, probabilities))
+        progress.curves["valid_auc"].append(evaluate_calls(labels, probabilities, self._classes)["auc"])
+
+    def report(self, probabilities: Floats, seconds: float) -> FoldReport:
+        """How the fold stands, given the validation rows' probabilities and the time it took to come there."""
         return FoldReport(
             fold=self.spec.fold,
             epoch=self.epoch,
             metrics=evaluate_calls(self._y[self.spec.valid], probabilities, self._classes),
             curves={name: list(curve) for name, curve in self._progress.curves.items()},
             probabilities=probabilities,
-            seconds=time.perf_counter() - began,
+            seconds=seconds,
             parameters=self.program.parameters,
         )
 
@@ -216,34 +277,10 @@ class FoldTrainer:
             return as_rows(self.preprocessor.harmonise(rows.whole())).through(self.preprocessor.draw)
         return rows.through(self.preprocessor.transform)
 
-    def _kept_if_small(self, pictures: Rows) -> Rows | Floats:
+    def _kept_if_small(self, pictures: Rows, kept: int | None = None) -> Rows | Floats:
         """Pictures of this rung, all drawn now or each when it is asked for."""
         size = 4 * len(pictures) * math.prod(self.program.input_shape)
-        return pictures.whole() if size <= PICTURES_KEPT else pictures
-
-    def _one_epoch(self, train: Rows | Floats, valid: Rows | Floats) -> Floats:
-        """Train one epoch; returns the validation rows' probabilities after it."""
-        progress = self._progress
-        labels = self._y[self.spec.train]
-        targets = np.eye(len(self._classes), dtype=np.float32)[labels]
-        weights = class_weights(labels, len(self._classes), self._settings.class_weight)
-        also = [masked(codes[self.spec.train], n) for codes, n in self._auxiliary]
-        order = np.random.default_rng([self._seed, self.spec.fold, progress.epoch]).permutation(len(train))
-        loss = self.program.train_epoch(
-            train, [targets, *(one for one, _ in also)], [weights, *(weight for _, weight in also)], order
-        )
-        if not math.isfinite(loss):
-            raise TrialError(
-                f"Expected a finite loss. Received {loss} for fold {self.spec.fold} in epoch {progress.epoch + 1}.",
-                "Try a smaller learning rate.",
-            )
-        probabilities = self.program.predict(valid)
-        valid_labels = self._y[self.spec.valid]
-        progress.epoch += 1
-        progress.curves["train_loss"].append(loss)
-        progress.curves["valid_loss"].append(cross_entropy(valid_labels, probabilities))
-        progress.curves["valid_auc"].append(evaluate_calls(valid_labels, probabilities, self._classes)["auc"])
-        return probabilities
+        return pictures.whole() if size <= (PICTURES_KEPT if kept is None else kept) else pictures
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: everything that the next epoch depends on, whole or not at all.
@@ -303,15 +340,6 @@ class FoldTrainer:
         self.preprocessor.save(folder / f"new-{PREPROCESSING}")
         for name in (MODEL, PREPROCESSING):
             (folder / f"new-{name}").replace(folder / name)
-
-
-def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldReport]:
-    """Train every fold to ``epoch``, one after the other on this process's cores; reports in the same order.
-
-    Raises:
-        TrialError: the loss of a fold is not finite any more.
-    """
-    return [trainer.train_to(epoch) for trainer in trainers]
 
 
 def class_weights(labels: npt.NDArray[np.integer], n_classes: int, kind: str) -> npt.NDArray[np.float32]:

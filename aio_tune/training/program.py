@@ -8,6 +8,7 @@ and nothing a training step depends on is outside it, so a restored fold goes on
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +106,7 @@ class Program:
         Returns:
             The mean loss of the batches, penalties included; not finite as soon as it is in one of them.
         """
-        batches = max(1, round(len(order) / self.settings.batch_size))
-        size = len(order) // batches
+        batches, size = self.batches(len(order))
         total = 0.0
         for rows in order[: batches * size].reshape(batches, size):
             # Keras' metrics are reset by each call, so this is the loss of this batch alone.
@@ -120,6 +120,11 @@ class Program:
                 break
         return total / batches
 
+    def batches(self, rows: int) -> tuple[int, int]:
+        """How many batches an epoch of so many rows has, and how many rows each of them has."""
+        batches = max(1, round(rows / self.settings.batch_size))
+        return batches, rows // batches
+
     def predict(self, images: Rows | Floats) -> npt.NDArray[np.float32]:
         """Probabilities, float32, shape (n, n_classes)."""
         step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
@@ -128,6 +133,24 @@ class Program:
             for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
+
+    @cached_property
+    def stacked_epoch(self) -> Any:
+        """As ``aio_tune.training.stacked.stacked_epoch``; traced once for all rungs of the configuration."""
+        from aio_tune.training.stacked import stacked_epoch
+
+        place = {id(variable): i for i, variable in enumerate(self._variables())}
+        kinds = (self._model.trainable_variables, self._model.non_trainable_variables, self._model.optimizer.variables)
+        return stacked_epoch(self._model, [[place[id(variable)] for variable in kind] for kind in kinds])
+
+    @cached_property
+    def stacked_predict(self) -> Any:
+        """As ``aio_tune.training.stacked.stacked_predict``."""
+        from aio_tune.training.stacked import stacked_predict
+
+        place = {id(variable): i for i, variable in enumerate(self._variables())}
+        kinds = (self._plain.trainable_variables, self._plain.non_trainable_variables)
+        return stacked_predict(self._plain, [[place[id(variable)] for variable in kind] for kind in kinds])
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""

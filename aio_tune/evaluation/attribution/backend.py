@@ -39,7 +39,7 @@ def gradients(score: Callable[[Any], Any], x: Floats, classes: Sequence[int]) ->
             parts = [values[:, c] for c in classes]
         found = [tape.gradient(part, tensor, unconnected_gradients=tf.UnconnectedGradients.ZERO) for part in parts]
     elif backend == "jax":
-        import jax  # type: ignore[import-not-found]
+        import jax
 
         values = score(x)
         found = [jax.grad(lambda tensor, c=c: score(tensor)[:, c].sum())(x) for c in classes]

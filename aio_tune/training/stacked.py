@@ -1,0 +1,175 @@
+"""K folds of one program as one program: every variable with a leading axis of folds.
+
+One small network leaves most of a GPU idle, and a step's launch costs as much as its work. Here one launch trains a
+whole epoch of all folds: Keras' own training step, made stateless, is mapped over the folds (``vectorized_map``) and
+repeated over the batches (``scan``). Each fold keeps its own weights, averages, random states and optimizer slots, and
+sees its own batches, so it learns what it would learn alone, within rounding. For Keras' JAX backend, whose training
+step is a function of its state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aio_tune.expression import Floats, Rows
+from aio_tune.training.backend import compiled
+from aio_tune.training.program import PREDICT_BYTES, Program, State
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of all folds.
+
+    Attributes:
+        of_folds: of each fold, as they came.
+        kept: all of them on the device, shape (folds, rows of the longest, *picture), or None if they are too many.
+    """
+
+    of_folds: Sequence[Rows | Floats]
+    kept: Any
+
+
+class StackedProgram:
+    """Folds of one program, trained as one.
+
+    Args:
+        program: theirs; its own variables are neither read nor written.
+        states: of each fold.
+    """
+
+    def __init__(self, program: Program, states: Sequence[State]) -> None:
+        from keras import ops
+
+        self._program = program
+        self._folds = len(states)
+        self._state = [ops.convert_to_tensor(np.stack(parts)) for parts in zip(*states, strict=True)]
+
+    def pictures(self, of_folds: Sequence[Rows | Floats]) -> Pictures:
+        """Put pictures on the device, unless one fold's are too many to be kept."""
+        if any(isinstance(one, Rows) for one in of_folds):
+            return Pictures(of_folds, None)
+        return Pictures(of_folds, _padded([np.asarray(one) for one in of_folds]))
+
+    def answers(self, of_folds: Sequence[tuple[list[Floats], list[Floats]]]) -> tuple[list[Any], list[Any]]:
+        """What ``FoldTrainer.answers`` gives for each fold -> the same on the device."""
+        targets = zip(*(targets for targets, _ in of_folds), strict=True)
+        weights = zip(*(weights for _, weights in of_folds), strict=True)
+        return [_padded(one) for one in targets], [_padded(one) for one in weights]
+
+    def train_epoch(
+        self, pictures: Pictures, answers: tuple[list[Any], list[Any]], orders: npt.NDArray[np.intp]
+    ) -> list[float]:
+        """One epoch of all folds.
+
+        Args:
+            pictures: of the training rows.
+            answers: as ``answers`` gives them.
+            orders: row indices, shape (folds, batches, rows of a batch).
+
+        Returns:
+            The mean loss of each fold's batches; the epoch is not cut short where one is not finite.
+        """
+        step = self._program.stacked_epoch
+        if pictures.kept is not None:
+            self._state, losses = step(self._state, pictures.kept, *answers, orders.astype(np.int32))
+            return [float(loss) for loss in np.asarray(losses)]
+        total = np.zeros(self._folds)
+        one = np.broadcast_to(np.arange(orders.shape[2], dtype=np.int32), (self._folds, 1, orders.shape[2]))
+        for rows in np.swapaxes(orders, 0, 1):
+            drawn = np.stack([fold[chosen] for fold, chosen in zip(pictures.of_folds, rows, strict=True)])
+            chosen_answers = [[_rows(part, rows) for part in parts] for parts in answers]
+            self._state, losses = step(self._state, drawn, *chosen_answers, one)
+            total += np.asarray(losses)
+        return [float(loss) for loss in total / orders.shape[1]]
+
+    def predict(self, pictures: Pictures) -> list[Floats]:
+        """Each fold's probabilities of its pictures, shape (n, n_classes)."""
+        lengths = [len(fold) for fold in pictures.of_folds]
+        size = 4 * int(np.prod(self._program.input_shape)) * self._folds
+        step = max(1, 16 * PREDICT_BYTES // size)
+        parts = []
+        for start in range(0, max(lengths), step):
+            if pictures.kept is not None:
+                drawn = pictures.kept[:, start : start + step]
+            else:
+                drawn = _padded([np.asarray(fold[start : start + step]) for fold in pictures.of_folds])
+            parts.append(np.asarray(self._program.stacked_predict(self._state, drawn)))
+        whole = np.concatenate(parts, axis=1)
+        return [np.ascontiguousarray(fold[:length]) for fold, length in zip(whole, lengths, strict=True)]
+
+    def states(self) -> list[State]:
+        """Each fold's state, as ``Program.load`` takes it."""
+        whole = [np.asarray(part) for part in self._state]
+        return [[np.array(part[fold]) for part in whole] for fold in range(self._folds)]
+
+
+def stacked_epoch(model: Any, places: Sequence[Sequence[int]]) -> Any:
+    """The function that trains one epoch of all folds, compiled.
+
+    Args:
+        model: compiled; its own variables are neither read nor written.
+        places: where a fold's state holds trainable variables, other ones, and the optimizer's.
+    """
+    from keras import ops
+
+    fresh = [ops.zeros(variable.shape, variable.dtype) for variable in model.metrics_variables]
+
+    def of_one_fold(elements: Any) -> Any:
+        state, images, targets, weights, order = elements
+
+        def step(carry: Any, rows: Any) -> Any:
+            y, w = ([ops.take(part, rows, axis=0) for part in parts] for parts in (targets, weights))
+            data = (
+                (ops.take(images, rows, axis=0), y, w) if len(y) > 1 else (ops.take(images, rows, axis=0), y[0], w[0])
+            )
+            # Metrics begin anew with each batch, so this is the loss of this batch alone.
+            logs, new = model.train_step((*carry, fresh), data)
+            return tuple(list(part) for part in new[:3]), logs["loss"]
+
+        carry = tuple([state[place] for place in kind] for kind in places)
+        carry, losses = ops.scan(step, carry, order)
+        new = list(state)
+        for kind, values in zip(places, carry, strict=True):
+            for place, value in zip(kind, values, strict=True):
+                new[place] = value
+        return new, ops.mean(losses)
+
+    def epoch(state: Any, images: Any, targets: Any, weights: Any, order: Any) -> Any:
+        return ops.vectorized_map(of_one_fold, (state, images, targets, weights, order))
+
+    return compiled(epoch)
+
+
+def stacked_predict(model: Any, places: Sequence[Sequence[int]]) -> Any:
+    """The function that predicts with all folds, compiled; ``places`` of trainable variables and other ones."""
+    from keras import ops
+
+    def of_one_fold(elements: Any) -> Any:
+        state, images = elements
+        trainable, others = ([state[place] for place in kind] for kind in places)
+        return model.stateless_call(trainable, others, images, training=False)[0]
+
+    def predict(state: Any, images: Any) -> Any:
+        return ops.vectorized_map(of_one_fold, (state, images))
+
+    return compiled(predict)
+
+
+def _padded(of_folds: Sequence[npt.NDArray[Any]]) -> Any:
+    """As one array on the device, the shorter ones ended by zeros, which no index points to."""
+    from keras import ops
+
+    longest = max(len(one) for one in of_folds)
+    whole = np.zeros((len(of_folds), longest, *of_folds[0].shape[1:]), of_folds[0].dtype)
+    for place, one in zip(whole, of_folds, strict=True):
+        place[: len(one)] = one
+    return ops.convert_to_tensor(whole)
+
+
+def _rows(part: Any, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Some rows of each fold, shape (folds, rows of a batch, ...)."""
+    whole = np.asarray(part)
+    return np.stack([fold[chosen] for fold, chosen in zip(whole, rows, strict=True)])
