@@ -1,6 +1,6 @@
 """How to divide the cores: a fold to each single-threaded worker, or one fold after the other on all of them.
 
-`python -m benchmarks.cores`. For networks of three sizes, in turns: N processes of one thread, each training one epoch
+`python -m benchmarks.cores`. For networks of several sizes, in turns: N processes of one thread, each training an epoch
 of a fold of its own at the same time; and one process of N threads training N epochs, one after the other. Shown: how
 many times more fold-epochs per second the single-threaded workers do.
 """
@@ -8,10 +8,10 @@ many times more fold-epochs per second the single-threaded workers do.
 import argparse
 import os
 import sys
-import time
 from typing import Any
 
-from benchmarks.turns import REPETITIONS, Side, answer_turns, ratios, spread, write
+from benchmarks.default_network import CLASSES, pictures
+from benchmarks.turns import Side, Together, answer_turns, ratios, spread, take_turns, write
 
 ROWS = 240
 NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
@@ -30,11 +30,10 @@ def side(network: str, threads: int, epochs: int) -> Any:
 
     configure_backend(threads)
     params, shape = NETWORKS[network]
-    program = Program(params, shape, 3)
+    program = Program(params, shape, CLASSES)
     program.load(program.initial_state(0))
     random = np.random.default_rng(0)
-    x = random.standard_normal((ROWS, *shape), dtype=np.float32)
-    targets = np.eye(3, dtype=np.float32)[random.integers(3, size=ROWS)]
+    x, targets = pictures(ROWS, shape)
     weights = np.ones(ROWS, np.float32)
 
     def turn() -> None:
@@ -51,25 +50,19 @@ def compare(network: str, cores: int) -> dict[str, list[float]]:
     command = [sys.executable, "-m", "benchmarks.cores", "--network", network]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     epochs = 4
-    single = [Side([*command, "--threads", "1", "--epochs", str(epochs)], environment) for _ in range(cores)]
-    together = [Side([*command, "--threads", str(cores), "--epochs", str(epochs * cores)], environment)]
-    seconds: dict[str, list[float]] = {"single": [], "together": []}
+    ways = {
+        "single": Together(
+            [Side([*command, "--threads", "1", "--epochs", str(epochs)], environment) for _ in range(cores)]
+        ),
+        "together": Together([Side([*command, "--threads", str(cores), "--epochs", str(epochs * cores)], environment)]),
+    }
     try:
-        for one in (*single, *together):
-            one.turn()
-        for repetition in range(REPETITIONS):
-            ways = [("single", single), ("together", together)]
-            for name, members in ways[:: -1 if repetition % 2 else 1]:
-                began = time.perf_counter()
-                for member in members:
-                    member.ask()
-                for member in members:
-                    member.answer()
-                seconds[name].append(time.perf_counter() - began)
+        for way in ways.values():
+            way.turn()
+        return take_turns(ways)
     finally:
-        for one in (*single, *together):
-            one.end()
-    return seconds
+        for way in ways.values():
+            way.end()
 
 
 def main() -> None:

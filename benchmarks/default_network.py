@@ -14,10 +14,10 @@ CLASSES = 3
 PARAMS = AioCnnParams()
 
 
-def pictures(rows: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Noise, shape (rows, *SHAPE), and one-hot classes, shape (rows, CLASSES)."""
-    random = np.random.default_rng(seed)
-    x = random.standard_normal((rows, *SHAPE), dtype=np.float32)
+def pictures(rows: int, shape: tuple[int, ...] = SHAPE) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Noise, shape (rows, *shape), and one-hot classes, shape (rows, CLASSES)."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((rows, *shape), dtype=np.float32)
     return x, np.eye(CLASSES, dtype=np.float32)[random.integers(CLASSES, size=rows)]
 
 

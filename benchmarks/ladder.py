@@ -13,34 +13,21 @@ search's best CV mean, as a share of what the full search spends.
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from aio_tune.ledger import read_events
-from aio_tune.search.director import Director
-from aio_tune.search.feasibility import Feasibility
-from aio_tune.search.study import OptunaStudy
-from aio_tune.search_space import SearchSpec, default_rungs
-from aio_tune.trial import RungReport
+from aio_tune.search_space import default_rungs
+from benchmarks.curves import Curves
+from benchmarks.replay import replay as simulate
 
 TABLE = Path(__file__).parent / "data" / "curves.parquet"
 SEEDS = 30
 CLOSE = 0.005
-GENES = 1024
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Recorded configurations and their validation AUC, shape (n, folds, epochs)."""
-
-    params: list[dict[str, Any]]
-    auc: npt.NDArray[np.float64]
 
 
 def record(ledger: Path) -> None:
@@ -60,66 +47,19 @@ def record(ledger: Path) -> None:
 
 
 def load() -> Curves:
-    """The recorded table."""
+    """The recorded table, in fold-epochs: each costs one, and nothing else costs anything."""
     table = pd.read_parquet(TABLE).sort_values(["trial", "fold"])
     trials = [rows for _, rows in table.groupby("trial")]
-    return Curves(
-        [json.loads(rows["params"].iloc[0]) for rows in trials],
-        np.stack([np.stack(rows["valid_auc"].to_list()) for rows in trials]),
-    )
+    auc = np.stack([np.stack(rows["valid_auc"].to_list()) for rows in trials])
+    params = [json.loads(rows["params"].iloc[0]) for rows in trials]
+    return Curves("nhg", params, auc, start=np.zeros(len(auc)), epoch=np.ones(len(auc)))
 
 
 def replay(
     curves: Curves, order: Sequence[int], rungs: Sequence[tuple[int, int]], pruner: str
 ) -> list[tuple[int, float]]:
     """One search; after each complete trial, fold-epochs spent so far and the best CV mean so far."""
-    folds = curves.auc.shape[1]
-    space = {name: {"choice": _options(curves.params, name)} for name in sorted({n for p in curves.params for n in p})}
-    spec = SearchSpec.model_validate({
-        "task": "nhg", "trials": len(order), "folds": folds, "rungs": rungs, "sampler": "random", "pruner": pruner,
-        "space": space, "start": [curves.params[i] for i in order],
-    })  # fmt: skip
-    by_number = dict(enumerate(order))
-    director = Director(spec, OptunaStudy(spec), _AsDrawn(spec), _unwritten)
-    spent, best, progress = 0, -np.inf, []
-    while (assignment := director.ask()) is not None:
-        auc = curves.auc[by_number[assignment.trial]]
-        trained = np.zeros(folds, int)
-        for rung, (n_folds, epoch) in enumerate(rungs):
-            spent += int((epoch - trained[:n_folds]).sum())
-            trained[:n_folds] = epoch
-            metrics = {str(fold): {"auc": float(auc[fold, epoch - 1])} for fold in range(n_folds)}
-            value = float(np.mean([fold["auc"] for fold in metrics.values()]))
-            if not director.hear(
-                assignment.trial, RungReport(rung, tuple(range(n_folds)), epoch, value, 0.0, 1, metrics)
-            ):
-                break
-        trial = director.state.trials[assignment.trial]
-        if trial.state == "COMPLETE" and trial.value is not None:
-            best = max(best, trial.value)
-            progress.append((spent, best))
-    return progress
-
-
-class _AsDrawn(Feasibility):
-    """Every recorded configuration is feasible and is another one, whatever the network of today makes of it."""
-
-    def __init__(self, spec: SearchSpec) -> None:
-        super().__init__(spec, GENES, 3)
-
-    def refusal(self, params: Mapping[str, Any]) -> str:
-        return ""
-
-    def identity(self, params: Mapping[str, Any]) -> str:
-        return json.dumps(params, sort_keys=True)
-
-
-def _unwritten(kind: str, **facts: Any) -> dict[str, Any]:
-    return {"kind": kind, "time": 0.0, **facts}
-
-
-def _options(params: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    return list({json.dumps(p[name]): p[name] for p in params if name in p}.values())
+    return [(round(spent), best) for spent, best in simulate(curves, order, rungs, pruner).best]
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ class _Simulation:
 
     def run(self, places: int) -> Replay:
         best, highest = [], -math.inf
-        # (when its rung ends, place, its trial, its rung, epochs that each fold has by then)
+        # (when its rung ends, place, its trial, its rung)
         working: list[tuple[float, int, Assignment, int]] = []
         for place in range(places):
             self._now = self._costs.worker
@@ -102,8 +102,8 @@ class _Simulation:
                 self._train(working, place, task, rung + 1)
                 continue
             trial = self._director.state.trials[task.trial]
-            if trial.state == "COMPLETE" and trial.value is not None and trial.value > highest:
-                highest = trial.value
+            if trial.state == "COMPLETE" and trial.value is not None:
+                highest = max(highest, trial.value)
                 best.append((self._now, highest))
             self._begin(working, place)
         return Replay(best, end, self._training, self._fold_epochs, self._deciding)

@@ -56,6 +56,25 @@ class Side:
         self._process.wait(timeout=60)
 
 
+class Together:
+    """Sides that work at the same time, as one side that answers with the seconds until the last is done."""
+
+    def __init__(self, members: Sequence[Side]) -> None:
+        self._members = members
+
+    def turn(self) -> float:
+        began = time.perf_counter()
+        for member in self._members:
+            member.ask()
+        for member in self._members:
+            member.answer()
+        return time.perf_counter() - began
+
+    def end(self) -> None:
+        for member in self._members:
+            member.end()
+
+
 @contextlib.contextmanager
 def sides(commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> Iterator[dict[str, Side]]:
     """All sides, started one after the other and warm."""
@@ -70,7 +89,7 @@ def sides(commands: Mapping[str, Sequence[str]], environment: Mapping[str, str])
             side.end()
 
 
-def take_turns(started: Mapping[str, Side], repetitions: int = REPETITIONS) -> dict[str, list[Any]]:
+def take_turns(started: Mapping[str, Side | Together], repetitions: int = REPETITIONS) -> dict[str, list[Any]]:
     """Every side's answers; in each repetition each has one turn, the order reversed from one to the next."""
     answers: dict[str, list[Any]] = {name: [] for name in started}
     for repetition in range(repetitions):

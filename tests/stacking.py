@@ -83,8 +83,7 @@ def compare(params: dict[str, Any]) -> dict[str, float]:
 
 def uneven() -> dict[str, Any]:
     """Folds of other sizes: those whose batches are alike are trained together, the others alone."""
-    specs = [*folds(), FoldSpec(4, np.arange(20), np.arange(20, 44)), FoldSpec(5, np.arange(1, 44), np.arange(1))]
-    specs[5] = FoldSpec(5, np.arange(2, 44), np.arange(2))
+    specs = [*folds(), FoldSpec(4, ROWS[:20], ROWS[20:]), FoldSpec(5, ROWS[2:], ROWS[:2])]
     together, alone = trainers({}, specs), trainers({}, specs)
     groups: list[list[int]] = []
     stacked = lockstep.train_stacked
@@ -104,7 +103,7 @@ def uneven() -> dict[str, Any]:
 
 
 def in_rungs(folder: Path) -> dict[str, Any]:
-    """One epoch, a checkpoint, and on to three in another process' trainers; pictures that are too many to be kept."""
+    """One epoch, a checkpoint, and on to three by other trainers; pictures that are too many to be kept."""
     specs = folds()
     straight, begun, again = (trainers({"batch_norm": True}, specs) for _ in range(3))
     train_lockstep(straight, 3)

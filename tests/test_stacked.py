@@ -18,16 +18,16 @@ from tests.stacking import CASES, X, folds
 pytest.importorskip("jax")
 pytestmark = pytest.mark.slow
 
-# Numbers of the size of one, in float32, whose sums are taken in another order.
-ROUNDING = 1e-4
-# Three epochs of 12 steps hand each step's rounding on, and Adam's first steps divide by it.
-HANDED_ON = 2e-3
+# Of numbers of the size of one, in float32, whose sums are taken in another order.
+ROUNDING = 2e-6
+# After one step and after three epochs. Adam divides gradients near zero by their own size, which makes much of their
+# rounding; that this is what it is here was not shown.
+NOT_EXPLAINED = {("convolutions", "step"): 1e-4, ("convolutions", "epochs"): 2e-3}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stacked")
-
     env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-m", "tests.stacking", str(folder)], check=True, env=env, timeout=500)
     return folder
@@ -39,32 +39,25 @@ def seen(folder: Path) -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.parametrize("after", ["step", "epochs"])
 @pytest.mark.parametrize("case", CASES)
-def test_one_step_is_that_of_each_fold_alone(seen: dict[str, Any], case: str) -> None:
-    found = seen["cases"][case]
-    assert found["step"] < ROUNDING
-    assert found["step probabilities"] < ROUNDING
-    assert found["step losses"] < ROUNDING
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_epochs_are_those_of_each_fold_alone(seen: dict[str, Any], case: str) -> None:
-    found = seen["cases"][case]
-    assert found["epochs"] < HANDED_ON
-    assert found["epochs probabilities"] < HANDED_ON
-    assert found["epochs losses"] < HANDED_ON
+def test_each_fold_learns_what_it_learns_alone(seen: dict[str, Any], case: str, after: str) -> None:
+    found, bound = seen["cases"][case], NOT_EXPLAINED.get((case, after), ROUNDING)
+    assert found[after] < bound
+    assert found[f"{after} probabilities"] < bound
+    assert found[f"{after} losses"] < ROUNDING
 
 
 def test_only_folds_with_batches_alike_are_one_program(seen: dict[str, Any]) -> None:
     found = seen["uneven"]
     assert found["order"] == [0, 1, 2, 3, 4, 5]
     assert found["groups"] == [[0, 1, 2, 3]]
-    assert found["apart"] < HANDED_ON
+    assert found["apart"] < ROUNDING
 
 
 def test_rungs_checkpoints_and_pictures_that_are_not_kept_change_nothing(seen: dict[str, Any]) -> None:
     assert seen["rungs"]["epochs"] == [3] * 4
-    assert seen["rungs"]["apart"] < HANDED_ON
+    assert seen["rungs"]["apart"] < ROUNDING
 
 
 def test_a_fold_that_diverges_is_named(seen: dict[str, Any]) -> None:

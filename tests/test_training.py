@@ -186,7 +186,7 @@ def test_validation_rows_change_nothing_in_training(program: Program, straight: 
     other = there.train_to(4)
     here.train_to(4)
     assert other.curves["train_loss"] == straight.curves["train_loss"]
-    assert all(np.array_equal(a, b) for a, b in zip(there._state, here._state, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(there.state, here.state, strict=True))
     for a, b in zip(
         there.preprocessor.scaling.state().values(), here.preprocessor.scaling.state().values(), strict=True
     ):

@@ -94,6 +94,9 @@ class FoldTrainer:
         auxiliary: of each further task that may be learnt along, class indices, int8, shape (n,), below 0 where they
             are missing, and how many classes.
 
+    Attributes:
+        state: weights and whatever else a step depends on; set anew by who trains this fold together with others.
+
     Raises:
         TrialError: a parameter is unknown or out of range, a kind is not in ``x``, the network cannot be built, the
             training rows lack a class, or the validation rows are too few for the harmoniser.
@@ -134,7 +137,7 @@ class FoldTrainer:
         self._check_batch()
         self._layout_cache = layout_cache
         self._preprocessor: Preprocessor | None = None
-        self._state: State = self.program.initial_state(_seed_of(seed, spec.fold))
+        self.state: State = self.program.initial_state(_seed_of(seed, spec.fold))
         self._progress = _Progress()
 
     def _check_batch(self) -> None:
@@ -177,7 +180,7 @@ class FoldTrainer:
         """
         began = time.perf_counter()
         valid = self.validation_pictures()
-        self.program.load(self._state)
+        self.program.load(self.state)
         probabilities = None
         if self.epoch < epoch:
             train = self.training_pictures()
@@ -187,19 +190,10 @@ class FoldTrainer:
                 self.check(loss)
                 probabilities = self.program.predict(valid)
                 self.note_epoch(loss, probabilities)
-            self._state = self.program.unload()
+            self.state = self.program.unload()
         if probabilities is None:
             probabilities = self.program.predict(valid)
         return self.report(probabilities, time.perf_counter() - began)
-
-    @property
-    def state(self) -> State:
-        """Weights and whatever else a step depends on; set by who trains this fold together with others."""
-        return self._state
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = state
 
     def training_pictures(self, kept: int | None = None) -> Rows | Floats:
         """Pictures of the training rows, drawn now if of no more than ``kept`` bytes, else when asked for."""
@@ -265,7 +259,7 @@ class FoldTrainer:
             x: as for ``Preprocessor.transform``, of the kinds that the configuration draws; to a transductive
                 harmoniser one whole cohort.
         """
-        self.program.load(self._state)
+        self.program.load(self.state)
         harmonised = as_rows(self.preprocessor.harmonise(x))
         return self.program.predict(self._kept_if_small(harmonised.through(self.preprocessor.draw)))
 
@@ -300,7 +294,7 @@ class FoldTrainer:
             **asdict(self._progress),
         }
         with (folder / arrays).open("wb") as file:
-            np.savez(file, *self._state)
+            np.savez(file, *self.state)
         (folder / f"new-{STATE}").write_text(json.dumps(facts))
         (folder / f"new-{STATE}").replace(folder / STATE)
         for older in folder.glob("state_*.npz"):
@@ -326,17 +320,17 @@ class FoldTrainer:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RegistryError) as error:
             raise TrialError(f"Expected a checkpoint in {folder}. Received: {error}.") from error
         same = found == (self.spec.fold, self._seed, self.program.configuration)
-        if not same or [a.shape for a in state] != [a.shape for a in self._state]:
+        if not same or [a.shape for a in state] != [a.shape for a in self.state]:
             raise TrialError(
                 f"Expected a checkpoint of fold {self.spec.fold} of this configuration in {folder}. "
                 "Received one of another fold, seed or configuration."
             )
-        self._state, self._preprocessor, self._progress = state, preprocessor, progress
+        self.state, self._preprocessor, self._progress = state, preprocessor, progress
 
     def export(self, folder: Path) -> None:
         """Write the trained network and its preprocessing, for use without this code's training."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.program.save_model(self._state, folder / f"new-{MODEL}")
+        self.program.save_model(self.state, folder / f"new-{MODEL}")
         self.preprocessor.save(folder / f"new-{PREPROCESSING}")
         for name in (MODEL, PREPROCESSING):
             (folder / f"new-{name}").replace(folder / name)

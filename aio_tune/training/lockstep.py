@@ -41,7 +41,7 @@ def train_stacked(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepor
     """Train folds that share a program, an epoch and the size of their batches as one; needs the JAX backend.
 
     Raises:
-        TrialError: the loss of a fold is not finite any more; no fold is further than before.
+        TrialError: the loss of a fold is not finite any more; the folds are then of no further use.
     """
     began = time.perf_counter()
     kept = DEVICE_PICTURES // len(trainers)

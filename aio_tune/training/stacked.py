@@ -49,12 +49,14 @@ class StackedProgram:
 
     def pictures(self, of_folds: Sequence[Rows | Floats]) -> Pictures:
         """Put pictures on the device, unless one fold's are too many to be kept."""
+        from keras import ops
+
         if any(isinstance(one, Rows) for one in of_folds):
             return Pictures(of_folds, None)
-        return Pictures(of_folds, _padded([np.asarray(one) for one in of_folds]))
+        return Pictures(of_folds, ops.convert_to_tensor(_padded([np.asarray(one) for one in of_folds])))
 
     def answers(self, of_folds: Sequence[tuple[list[Floats], list[Floats]]]) -> tuple[list[Any], list[Any]]:
-        """What ``FoldTrainer.answers`` gives for each fold -> the same on the device."""
+        """What ``FoldTrainer.answers`` gives for each fold -> the same, shape (folds, rows, ...)."""
         targets = zip(*(targets for targets, _ in of_folds), strict=True)
         weights = zip(*(weights for _, weights in of_folds), strict=True)
         return [_padded(one) for one in targets], [_padded(one) for one in weights]
@@ -158,18 +160,15 @@ def stacked_predict(model: Any, places: Sequence[Sequence[int]]) -> Any:
     return compiled(predict)
 
 
-def _padded(of_folds: Sequence[npt.NDArray[Any]]) -> Any:
-    """As one array on the device, the shorter ones ended by zeros, which no index points to."""
-    from keras import ops
-
+def _padded(of_folds: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """As one array, the shorter ones ended by zeros, which no index points to."""
     longest = max(len(one) for one in of_folds)
     whole = np.zeros((len(of_folds), longest, *of_folds[0].shape[1:]), of_folds[0].dtype)
     for place, one in zip(whole, of_folds, strict=True):
         place[: len(one)] = one
-    return ops.convert_to_tensor(whole)
+    return whole
 
 
-def _rows(part: Any, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+def _rows(part: npt.NDArray[Any], rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
     """Some rows of each fold, shape (folds, rows of a batch, ...)."""
-    whole = np.asarray(part)
-    return np.stack([fold[chosen] for fold, chosen in zip(whole, rows, strict=True)])
+    return np.stack([fold[chosen] for fold, chosen in zip(part, rows, strict=True)])
