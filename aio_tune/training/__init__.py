@@ -5,9 +5,10 @@
     fold       one fold: its rows, fitted preprocessing, weights and epoch
     lockstep   the folds of a configuration, up to the same epoch
     stacked    several folds as one program, for GPUs
+    fused      TensorFlow's own kernels for batch normalisation and Adam
     backend    threads and GPUs of this process, set before the first use
 
-Uses ``keras`` and ``keras.ops`` alone, but for ``backend``; importing this package imports no Keras.
+Uses ``keras`` and ``keras.ops`` alone, but for ``backend`` and ``fused``; importing this package imports no Keras.
 """
 
 from aio_tune.training.backend import configure_backend, release

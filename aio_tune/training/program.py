@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
 from aio_tune.models import build, last_hidden
+from aio_tune.training.backend import fused_kernels
 from aio_tune.training.settings import configuration, split_params
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ class Program:
         self.n_classes = n_classes
         self.configuration = configuration(params)
         self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
-        self._plain: keras.Model = self._build(seed=0)
+        fused = fused_kernels()
+        plain, optimizer = self._build(seed=0), self.settings.make_optimizer()
+        self._plain: keras.Model = fused.with_fused_layers(plain) if fused else plain
         self._model: keras.Model = self._with_auxiliary(self._plain, seed=0)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
         self._model.compile(
-            optimizer=self.settings.make_optimizer(),
+            optimizer=fused.with_fused_update(optimizer) if fused else optimizer,
             loss=[loss] * (1 + len(self.auxiliary)) if self.auxiliary else loss,
             loss_weights=[1.0] + [self.settings.auxiliary_weight] * len(self.auxiliary) if self.auxiliary else None,
             # XLA on CPUs took 40 s to compile this network and made TensorFlow's steps slower; JAX needs it.

@@ -1,0 +1,80 @@
+"""TensorFlow's fused kernels beside what Keras makes of elementary operations."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from aio_tune.models import build
+from aio_tune.training.fused import (
+    FusedBatchNormalization,
+    with_fused_layers,
+    with_fused_update,
+)
+
+tf = pytest.importorskip("tensorflow")
+SHAPE = (8, 8, 2)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 4, 3), (6, 5, 3), (6, 3)])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_normalisation_is_that_of_keras(shape: tuple[int, ...], training: bool) -> None:
+    random = np.random.default_rng(0)
+    x, weight = (tf.constant(random.normal(2, 3, shape), tf.float32) for _ in range(2))
+    values = random.uniform(0.5, 2, (4, shape[-1])).astype(np.float32)
+    seen = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind(epsilon=1e-5, momentum=0.7)
+        layer.build(shape)
+        for variable, value in zip(layer.variables, values, strict=True):
+            variable.assign(value)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+            loss = tf.reduce_sum(y * weight)
+        gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+        seen.append([np.array(part) for part in (y, *gradients, *layer.variables)])
+    for ours, theirs in zip(seen[1], seen[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5)
+    moved = np.abs(seen[1][-1] - values[-1]).max()
+    assert (moved > 0) == training
+
+
+@pytest.mark.parametrize(
+    "make", [keras.optimizers.Adam, lambda **kwargs: keras.optimizers.AdamW(weight_decay=0.1, **kwargs)]
+)
+def test_the_optimizer_s_steps_are_those_of_keras(make: Any) -> None:
+    random = np.random.default_rng(0)
+    start = random.normal(size=(5, 4)).astype(np.float32)
+    gradients = random.normal(size=(6, 5, 4)).astype(np.float32)
+    optimizers = [make(learning_rate=0.01, epsilon=1e-4), with_fused_update(make(learning_rate=0.01, epsilon=1e-4))]
+    assert type(optimizers[1]) is not type(optimizers[0])
+    assert isinstance(optimizers[1], type(optimizers[0]))
+    ends = []
+    for optimizer in optimizers:
+        variable = keras.Variable(start)
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([tf.constant(gradient)])
+        ends.append([np.array(part) for part in (variable, *optimizer.variables)])
+    for ours, theirs in zip(ends[1], ends[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert np.abs(ends[1][0] - start).max() > 0.01
+
+
+def test_an_optimizer_without_a_kernel_stays_what_it_is() -> None:
+    optimizer = keras.optimizers.SGD()
+    assert with_fused_update(optimizer) is optimizer
+
+
+def test_the_network_has_the_same_variables_in_the_same_order() -> None:
+    plain = build({"filters": 2, "depth": 1, "embedding_width": 3, "fc_widths": (4,)}, SHAPE, 3, seed=0)
+    fused = with_fused_layers(plain)
+    assert sum(type(layer) is FusedBatchNormalization for layer in fused.layers) == 4
+    # Random states are counted through the process; their names say no more.
+    assert [(v.path.split("/")[-1], v.shape, v.trainable) for v in fused.variables] == [
+        (v.path.split("/")[-1], v.shape, v.trainable) for v in plain.variables
+    ]
+    assert [v.path for v in fused.trainable_variables] == [v.path for v in plain.trainable_variables]
+    assert [layer.name for layer in fused.layers] == [layer.name for layer in plain.layers]
