@@ -1,0 +1,122 @@
+"""What a step, an epoch and a trial do, in counts that no load on the machine changes; seconds are for benchmarks."""
+
+import pickle
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from aio_tune.training import FoldSpec, FoldTrainer, Program, train_lockstep
+from aio_tune.trial import Assignment
+from tests.models.small import CLASSES, TINY, samples
+
+pytestmark = pytest.mark.slow
+
+X, Y = samples()
+ROWS = np.arange(len(Y))
+PARAMS = {**TINY, "batch_norm": True, "learning_rate": 1e-3}
+
+
+def folds(k: int = 3) -> list[FoldTrainer]:
+    """Of one program."""
+    made: list[FoldTrainer] = []
+    for fold in range(k):
+        spec = FoldSpec(fold, np.flatnonzero(ROWS % k != fold), np.flatnonzero(ROWS % k == fold))
+        made.append(FoldTrainer(PARAMS, X, Y, spec, CLASSES, seed=0, program=made[0].program if made else None))
+    return made
+
+
+def batch(program: Program, rows: int) -> tuple[Any, Any, Any]:
+    """Pictures, one-hot classes and weights."""
+    classes = np.eye(len(CLASSES), dtype=np.float32)[np.arange(rows) % len(CLASSES)]
+    return np.zeros((rows, *program.input_shape), np.float32), classes, np.ones(rows, np.float32)
+
+
+def operations(program: Program) -> Counter[str]:
+    """Of the training step as TensorFlow runs it, by kind."""
+    step = tf.function(program._model.train_step)
+    graph = step.get_concrete_function(tuple(tf.constant(part) for part in batch(program, 8))).graph.as_graph_def()
+    inner = (node for function in graph.library.function for node in function.node_def)
+    return Counter(node.op for node in (*graph.node, *inner))
+
+
+def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
+    """A trace takes seconds, and memory that TensorFlow never gives back."""
+    trainers = folds()
+    model, traces = trainers[0].program._model, 0
+    step = model.train_step
+
+    def noted(data: Any) -> Any:
+        nonlocal traces
+        traces += 1
+        return step(data)
+
+    model.train_step = noted
+    train_lockstep(trainers[:1], 1)
+    train_lockstep(trainers, 3)
+    assert traces == 1
+
+
+def test_a_step_is_made_of_tensorflow_s_own_kernels() -> None:
+    program = folds()[0].program
+    made = operations(program)
+    normed = [layer for layer in program._model.layers if "norm" in layer.name and len(layer.output.shape) == 4]
+    assert normed
+    assert made["FusedBatchNormV3"] == made["FusedBatchNormGradV3"] == len(normed)
+    assert made["ResourceApplyAdam"] == len(program._model.trainable_variables)
+    # 1,044 of Keras 3.15 and TensorFlow 2.21; without those kernels Adam alone would add 20 for each variable.
+    assert made.total() <= 1150
+
+
+def test_python_calls_of_a_step() -> None:
+    """While Python works the cores wait, and each of an epoch's batches costs as much as every other."""
+    program = folds()[0].program
+    images, targets, weights = batch(program, 64 * program.settings.batch_size)
+
+    def calls(batches: int) -> int:
+        count = 0
+
+        def note(frame: Any, event: str, argument: Any) -> None:
+            nonlocal count
+            count += event == "call"
+
+        order = np.arange(batches * program.settings.batch_size)
+        sys.setprofile(note)
+        try:
+            program.train_epoch(images, [targets], [weights], order)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(2)
+    few, more, most = calls(4), calls(8), calls(24)
+    assert most - more == 4 * (more - few)
+    assert (more - few) / 4 <= 1600  # 1,486 of Keras 3.15
+
+
+def test_every_training_row_is_drawn_once_in_an_epoch_and_no_other() -> None:
+    """Of a cohort too large to be kept as pictures."""
+    drawn: Counter[int] = Counter()
+
+    class Noted(np.ndarray[Any, Any]):
+        def __getitem__(self, rows: Any) -> Any:
+            if isinstance(rows, np.ndarray):
+                drawn.update(rows.tolist())
+            return np.asarray(self)[rows]
+
+    trainer = folds()[0]
+    assert trainer.preprocessor  # fitting it reads them too
+    trainer._x = X.view(Noted)
+    targets, weights = trainer.answers()
+    trainer.program.train_epoch(trainer.training_pictures(kept=0), targets, weights, trainer.next_order())
+    batches, size = trainer.program.batches(len(trainer.spec.train))
+    assert set(drawn) <= set(trainer.spec.train.tolist())
+    assert drawn.total() == batches * size == len(drawn)
+
+
+def test_a_trial_sends_its_workers_next_to_nothing() -> None:
+    """Folds come by the number, and expression lies on the node already."""
+    assert len(pickle.dumps(Assignment(7, PARAMS))) < 1000
