@@ -104,7 +104,7 @@ def measure(spec: SearchSpec, folder: Path) -> list[tuple[int, float, float, flo
                 cpus_per_fold=1, gpus_per_fold=0,
             )  # fmt: skip
             rows.append((0, time.process_time(), time.perf_counter() - began, 0.0))
-            run_trials(director, context, 2, folder / "ray", FreeTrainable)
+            run_trials(director, context, lambda: 2, folder / "ray", FreeTrainable)
     return rows
 
 

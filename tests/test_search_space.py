@@ -79,7 +79,7 @@ def quiet_optuna():
 def test_defaults_are_those_of_the_text(load):
     spec = load("task: nhg\ntrain_on: [A, B]\ntrials: 3\nepochs: 36\nspace: {depth: 2}\n")
     assert (spec.task, spec.train_on, spec.metric, spec.folds, spec.seed) == ("nhg", ("A", "B"), "auc", 5, 0)
-    assert (spec.trials, spec.epochs, spec.rungs) == (3, 36, ((1, 4), (2, 12), (5, 36)))
+    assert (spec.trials, spec.epochs, spec.rungs) == (3, 36, ((3, 18), (5, 36)))
     assert (spec.sampler, spec.pruner, spec.deterministic, spec.start) == ("tpe", "halving", False, ())
     resources = spec.resources
     assert resources.max_concurrent_trials is None
@@ -89,12 +89,13 @@ def test_defaults_are_those_of_the_text(load):
 @pytest.mark.parametrize(
     ("folds", "epochs", "rungs"),
     [
-        (5, 36, ((1, 4), (2, 12), (5, 36))),
-        (5, 9, ((1, 1), (2, 3), (5, 9))),
-        (5, 4, ((2, 1), (5, 4))),
+        (5, 36, ((3, 18), (5, 36))),
+        (5, 9, ((3, 4), (5, 9))),
+        (5, 3, ((3, 2), (5, 3))),
+        (5, 2, ((3, 1), (5, 2))),
         (5, 1, ((5, 1),)),
-        (2, 9, ((1, 1), (2, 3), (2, 9))),
-        (10, 27, ((1, 3), (2, 9), (10, 27))),
+        (2, 9, ((1, 4), (2, 9))),
+        (10, 27, ((5, 14), (10, 27))),
     ],
 )
 def test_default_ladder(folds, epochs, rungs):
@@ -117,7 +118,7 @@ def test_epochs_come_from_rungs(load):
 
 def test_epochs_alone_do_not_replace_rungs_that_are_spelt_out(load):
     text = SPACE.replace("epochs: 27", "rungs: [[1, 9], [5, 27]]")
-    with pytest.raises(SpaceError, match=r"^--set epochs=9: Expected rungs too, .* line 4 .* 'rungs=\[\[1, 1\], "):
+    with pytest.raises(SpaceError, match=r"^--set epochs=9: Expected rungs too, .* line 4 .* 'rungs=\[\[3, 4\], "):
         load(text, "epochs=9")
     assert load(text, "rungs=[[5, 9]]").epochs == 9
     assert load(text, "epochs=9", "rungs=[[5, 9]]").rungs == ((5, 9),)

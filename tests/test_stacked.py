@@ -20,15 +20,21 @@ pytestmark = pytest.mark.slow
 
 # Of numbers of the size of one, in float32, whose sums are taken in another order.
 ROUNDING = 2e-6
-# After one step and after three epochs. Adam divides gradients near zero by their own size, which makes much of their
-# rounding; that this is what it is here was not shown.
-NOT_EXPLAINED = {("convolutions", "step"): 1e-4, ("convolutions", "epochs"): 2e-3}
+# What is tested is our arithmetic, not XLA's optimiser: without it a program is compiled in a quarter of the time.
+XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# With Keras' epsilon of 1e-7 Adam makes a good part of a whole step of a gradient of pure rounding (tests.stacking).
+# In a network of convolutions that ends in one pixel that is conv2b_norm/beta: gradients of -6e-9 alone and 3e-8
+# together, where the layer's largest is 3e-2, moved weights 1.2e-4 apart in one step, and 1.4e-3 in three epochs. With
+# SGD these epochs left them 4e-7 apart, with an epsilon of 1e-3 6e-7, without batch normalisation 2e-7, and that in
+# float64 7e-16. So here gradients are compared, and each side is held to Adam's step from its own.
+OWN_EPSILON = "convolutions alone, Keras' own epsilon"
+ADAM = [name for name, params in CASES.items() if params.get("optimizer", "adam") == "adam"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stacked")
-    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": XLA_FLAGS}
     subprocess.run([sys.executable, "-m", "tests.stacking", str(folder)], check=True, env=env, timeout=500)
     return folder
 
@@ -39,13 +45,35 @@ def seen(folder: Path) -> dict[str, Any]:
     return seen
 
 
+def beyond_rounding(apart: dict[str, float]) -> dict[str, float]:
+    """The variables, by path, that differ by more."""
+    return {path: difference for path, difference in apart.items() if not difference < ROUNDING}
+
+
 @pytest.mark.parametrize("after", ["step", "epochs"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case != OWN_EPSILON])
 def test_each_fold_learns_what_it_learns_alone(seen: dict[str, Any], case: str, after: str) -> None:
-    found, bound = seen["cases"][case], NOT_EXPLAINED.get((case, after), ROUNDING)
-    assert found[after] < bound
-    assert found[f"{after} probabilities"] < bound
+    found = seen["cases"][case]
+    assert not beyond_rounding(found[after])
+    assert found[f"{after} probabilities"] < ROUNDING
     assert found[f"{after} losses"] < ROUNDING
+
+
+@pytest.mark.parametrize("case", ADAM)
+def test_every_layer_has_the_gradients_that_it_has_alone(seen: dict[str, Any], case: str) -> None:
+    found = seen["cases"][case]
+    assert not beyond_rounding(found["gradients"])
+    assert not beyond_rounding(found["from own gradients"]["alone"])
+    assert not beyond_rounding(found["from own gradients"]["together"])
+    assert found["step losses"] < ROUNDING
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_layer_learns(seen: dict[str, Any], case: str) -> None:
+    """Else it would be no wonder that it is equal."""
+    moved = {path: by for path, by in seen["cases"][case]["epochs moved"].items() if path.endswith("/kernel")}
+    assert moved
+    assert min(moved.values()) > 1e-3
 
 
 def test_only_folds_with_batches_alike_are_one_program(seen: dict[str, Any]) -> None:
@@ -53,6 +81,16 @@ def test_only_folds_with_batches_alike_are_one_program(seen: dict[str, Any]) -> 
     assert found["order"] == [0, 1, 2, 3, 4, 5]
     assert found["groups"] == [[0, 1, 2, 3]]
     assert found["apart"] < ROUNDING
+
+
+def test_configurations_of_one_shape_are_one_program_and_stay_their_own(seen: dict[str, Any]) -> None:
+    """Rates of learning, scalings, layouts, class weights and batch sizes of their own; not another epsilon."""
+    found = seen["configurations"]
+    assert found["groups"] == [[0, 1, 2, 3], [0, 1]]
+    assert not beyond_rounding(found["apart"])
+    assert found["rates"] == pytest.approx([3e-2, 3e-2, 1e-3, 1e-3])
+    assert found["stored rates"] == [3e-2, 3e-2, 1e-3, 1e-3]
+    assert "of another fold, seed or configuration" in found["refused"]
 
 
 def test_rungs_checkpoints_and_pictures_that_are_not_kept_change_nothing(seen: dict[str, Any]) -> None:

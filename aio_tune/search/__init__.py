@@ -3,7 +3,8 @@
 rows         what may be learnt from, and how it is split
 feasibility  which configurations can work at all, and which are the same
 source       where configurations come from; study is Optuna's, confirm has one of fixed runs
-study        Optuna's samplers and pruners
+study        Optuna's samplers
+pruning      which trials are hopeless
 director     asks, hears and decides; every fact is in the ledger first
 state        a ledger read as tables
 environment  what a search runs on, in words

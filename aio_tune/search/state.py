@@ -74,6 +74,10 @@ class SearchState:
     seconds: float = 0.0
     driver_began: float = 0.0
     _last_time: float = 0.0
+    # Kept up with every event: looked for among all trials, they would slow a search down as it grows.
+    _running: dict[int, TrialRecord] = field(default_factory=dict)
+    _best: TrialRecord | None = None
+    _front: list[TrialRecord] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]]) -> "SearchState":
@@ -114,7 +118,7 @@ class SearchState:
         trial.split = event.get("split", 0)
         trial.same_as = event.get("same_as")
         self.refused += [refused["reason"] for refused in event.get("refused", ())]
-        self.trials[trial.number] = trial
+        self.trials[trial.number] = self._running[trial.number] = trial
 
     def _apply_end(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
@@ -122,11 +126,27 @@ class SearchState:
             self._share(trial, self.trials[trial.same_as])
         trial.reason = event["reason"]
         trial.cv = {name: (mean, sd) for name, (mean, sd) in event["cv"].items()}
-        if event["state"] == "COMPLETE" and self._improves(trial):
-            self.since_best = 0
-        elif event["state"] != "FAIL" and self.best is not None:
-            self.since_best += 1
         trial.state = event["state"]
+        self._running.pop(trial.number, None)
+        had_best = self.best is not None
+        if trial.state == "COMPLETE" and self._enter(trial):
+            self.since_best = 0
+        elif trial.state != "FAIL" and had_best:
+            self.since_best += 1
+
+    def _enter(self, trial: TrialRecord) -> bool:
+        """Count a complete trial among the others; whether it is at some goal better than all of them."""
+        goals = self._goals(trial)
+        if self.second_goal is None:
+            improves = self._best is None or goals > self._goals(self._best)
+        else:
+            improves = not any(all(a >= b for a, b in zip(self._goals(o), goals, strict=True)) for o in self._front)
+            if not any(self._dominates(other, trial) for other in self._front):
+                self._front = [other for other in self._front if not self._dominates(trial, other)] + [trial]
+        if trial.value is not None:
+            candidates = [one for one in (self._best, trial) if one is not None]
+            self._best = max(candidates, key=lambda one: (one.value or 0.0, -one.number))
+        return improves
 
     @staticmethod
     def _share(trial: TrialRecord, other: TrialRecord) -> None:
@@ -146,13 +166,13 @@ class SearchState:
 
     @property
     def running(self) -> list[TrialRecord]:
-        return [trial for trial in self.trials.values() if trial.state == "RUNNING"]
+        """The trials that have not ended, in the order in which they were asked for."""
+        return list(self._running.values())
 
     @property
     def best(self) -> TrialRecord | None:
         """The winner so far: only a trial that finished all folds can be it; the earlier one wins a tie."""
-        complete = [trial for trial in self.trials.values() if trial.state == "COMPLETE" and trial.value is not None]
-        return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+        return self._best
 
     def elapsed(self, now: float) -> float:
         """Wall-clock seconds that drivers have spent on the search until ``now``, s since 1970."""
@@ -177,8 +197,7 @@ class SearchState:
         """The trials that no other beats at one goal without being worse at the other; with one goal, the best."""
         if self.second_goal is None:
             return [self.best] if self.best else []
-        complete = [trial for trial in self.trials.values() if trial.state == "COMPLETE"]
-        return [one for one in complete if not any(self._dominates(other, one) for other in complete)]
+        return sorted(self._front, key=lambda trial: trial.number)
 
     def _goals(self, trial: TrialRecord) -> tuple[float, ...]:
         lowest = float("-inf")
@@ -191,12 +210,6 @@ class SearchState:
     def _dominates(self, one: TrialRecord, other: TrialRecord) -> bool:
         ours, theirs = self._goals(one), self._goals(other)
         return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
-
-    def _improves(self, trial: TrialRecord) -> bool:
-        """Whether a trial, not yet marked COMPLETE, is at some goal better than all that are."""
-        complete = (other for other in self.trials.values() if other.state == "COMPLETE")
-        return not any(all(a >= b for a, b in zip(self._goals(other), self._goals(trial), strict=True))
-                       for other in complete)  # fmt: skip
 
     def ranked(self) -> list[TrialRecord]:
         """Complete trials by value, then the others by how far they came and how well they did there."""

@@ -1,9 +1,8 @@
-"""Optuna's part: it draws configurations and says which trials are hopeless.
+"""Optuna's part: it draws configurations.
 
-Two studies in memory. The one that draws is kept small: of many trials it holds those that matter to a model, so that
-a draw costs the same after thousands of trials as after hundreds. The one that judges holds no parameters, only the
-values that trials reported at their rungs, of all trials there ever were. What samplers note in the first goes into the
-ledger with each draw, so that a rebuilt study goes on in the same way.
+One study in memory, which is kept small: of many trials it holds those that matter to a model, so that a draw costs the
+same after thousands of trials as after hundreds. What samplers note in it goes into the ledger with each draw, so that
+a rebuilt study goes on in the same way.
 """
 
 import heapq
@@ -15,15 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aio_tune.errors import SearchError
+from aio_tune.search.pruning import PRUNERS
 from aio_tune.search.source import Draw, Source
 from aio_tune.search_space import COSTS, SearchSpec
 
 if TYPE_CHECKING:
     import optuna
 
-# Successive halving in Optuna counts resources, rungs here are numbered: rung r stands for REDUCTION**r of them, so
-# that each rung of ours is exactly one of the pruner's, whatever folds and epochs it is made of.
-REDUCTION = 3
 # Of more than so many trials a modelling sampler keeps the best ones, and of the others the latest: TPE gives old
 # trials little weight anyway, and its good group has never more than 25; a Gaussian process slows with their cube.
 MOST = 250
@@ -36,16 +33,15 @@ COUNTING = ("quasi-random", "grid", "nsga2")
 
 @dataclass
 class _Open:
-    """A trial that has not ended, as the studies have it."""
+    """A trial that has not ended, as the study has it."""
 
     draw: Draw
     trial: "optuna.Trial"
-    judged: "optuna.Trial"
     reported: dict[int, float] = field(default_factory=dict)
 
 
 class OptunaStudy(Source):
-    """Draws by the sampler, and judges by the pruner, that the space file names.
+    """Draws by the sampler that the space file names, and judges by the pruner.
 
     Raises:
         SearchError: the sampler needs a package that is not installed.
@@ -62,9 +58,7 @@ class OptunaStudy(Source):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._spec = spec
         self._study = self._new_study()
-        self._judge = optuna.create_study(
-            direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), pruner=make_pruner(spec)
-        )
+        self._pruner = PRUNERS[spec.pruner]()
         self._open: dict[int, _Open] = {}
         # The draw that was made last, if nobody has said yet what becomes of it.
         self._drawn: optuna.Trial | None = None
@@ -86,7 +80,7 @@ class OptunaStudy(Source):
         return self._spec.sampler not in COUNTING
 
     def keep(self, number: int, draw: Draw) -> None:
-        self._open[number] = _Open(draw, self._take(draw), self._judge.ask())
+        self._open[number] = _Open(draw, self._take(draw))
 
     def refuse(self, number: int, draw: Draw) -> None:
         import optuna
@@ -103,27 +97,21 @@ class OptunaStudy(Source):
             return False
         trial = self._open[number]
         trial.reported[rung] = value
-        trial.trial.report(value, step=REDUCTION**rung)
-        trial.judged.report(value, step=REDUCTION**rung)
-        # Asked at every rung but the last: successive halving notes its own rungs while deciding, so a rebuilt study
-        # has to ask again in the same order.
-        return rung < len(self._spec.rungs) - 1 and trial.judged.should_prune()
+        trial.trial.report(value, step=rung)
+        # Asked at every rung but the last: the pruner takes note of a value by being asked about it.
+        return rung < len(self._spec.rungs) - 1 and self._pruner.stops(trial.reported)
 
     def end(self, number: int, state: str, values: tuple[float, ...], reached: tuple[int, float] | None = None) -> None:
         import optuna
 
         trial = self._open.pop(number)
         if reached is not None and state == "PRUNED":
-            trial.trial.report(reached[1], step=REDUCTION ** reached[0])
+            trial.trial.report(reached[1], step=reached[0])
         end = optuna.trial.TrialState[state]
         self._study.tell(trial.trial.number, values if state == "COMPLETE" else None, state=end)
         # A trial that shares another one's result reported nothing, and is not to be judged by.
-        shared = reached is not None
-        self._judge.tell(
-            trial.judged.number,
-            values[0] if state == "COMPLETE" and not shared else None,
-            state=optuna.trial.TrialState.FAIL if shared else end,
-        )
+        if state == "COMPLETE" and reached is None:
+            self._pruner.complete(trial.reported)
         self._forget_some()
 
     def _new_study(self) -> "optuna.Study":
@@ -206,7 +194,7 @@ class OptunaStudy(Source):
         for open_one in self._open.values():
             open_one.trial = self._add(open_one.draw)
             for rung, value in open_one.reported.items():
-                open_one.trial.report(value, step=REDUCTION**rung)
+                open_one.trial.report(value, step=rung)
 
     def _matter(self, trials: "list[optuna.trial.FrozenTrial]") -> "list[optuna.trial.FrozenTrial]":
         from optuna.study import StudyDirection
@@ -269,19 +257,6 @@ def make_sampler(spec: SearchSpec, number: int, attempt: int) -> "optuna.sampler
             # Five generations or more; Optuna's own fifty trials each would leave a short search in its first one.
             return samplers.NSGAIISampler(population_size=min(50, max(4, spec.trials // 5)), seed=seed)
     return samplers.RandomSampler(seed=seed)
-
-
-def make_pruner(spec: SearchSpec) -> "optuna.pruners.BasePruner":
-    """The pruner, deciding from the study's stored values alone."""
-    import optuna
-
-    pruners: dict[str, optuna.pruners.BasePruner] = {
-        "none": optuna.pruners.NopPruner(),
-        "median": optuna.pruners.MedianPruner(n_startup_trials=3),
-        "percentile": optuna.pruners.PercentilePruner(percentile=33.0, n_startup_trials=3),
-        "halving": optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
-    }
-    return pruners[spec.pruner]
 
 
 def _seed(spec: SearchSpec, number: int, attempt: int) -> int:

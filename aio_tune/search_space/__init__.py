@@ -8,8 +8,8 @@ A space file is one mapping::
     folds: 5                    # default
     seed: 0                     # default
     trials: 20
-    epochs: 27                  # ladder of rungs (1, e/9) -> (2, e/3) -> (folds, e), or
-    rungs: [[1, 3], [2, 9], [5, 27]]  # the ladder spelt out
+    epochs: 27                  # ladder of rungs (folds/2, e/2) -> (folds, e), or
+    rungs: [[3, 14], [5, 27]]   # the ladder spelt out
     sampler: tpe                # default; or gp, nsga2, random, quasi-random, grid
     pruner: halving             # default; or median, percentile, none
     budget: {hours: 8, patience: 20}    # stop earlier

@@ -1,4 +1,4 @@
-"""Folds of one configuration side by side: as one program where the backend can, else one after the other."""
+"""Folds side by side, also of several configurations: as one program where the backend can, else one by one."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from aio_tune.training.backend import can_stack
 from aio_tune.training.fold import FoldReport, FoldTrainer
-from aio_tune.training.stacked import StackedProgram
+from aio_tune.training.stacked import StackedProgram, program_shape
 
 DEVICE_PICTURES = 2 * 2**30
 """Bytes of all folds' pictures, of the training or the validation rows, that are drawn at once and kept on the device
@@ -17,17 +17,18 @@ where folds are stacked; more are drawn batch by batch."""
 def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldReport]:
     """Train every fold to ``epoch``; reports in the same order.
 
-    One after the other on this process's cores; with the JAX backend together, those that stand at the same epoch and
-    have batches alike: the same outcome within rounding, in one program whose steps fill a GPU better.
+    One after the other on this process's cores; with the JAX backend together, those that stand at the same epoch, have
+    programs of one shape (``program_shape``) and batches alike: the same outcome within rounding, in one program whose
+    steps fill a GPU better. They may be of several configurations.
 
     Raises:
         TrialError: the loss of a fold is not finite any more.
     """
     if not can_stack():
         return [trainer.train_to(epoch) for trainer in trainers]
-    groups: dict[tuple[int, ...], list[FoldTrainer]] = {}
+    groups: dict[tuple[str | int, ...], list[FoldTrainer]] = {}
     for trainer in trainers:
-        alike = (id(trainer.program), trainer.epoch, *trainer.program.batches(len(trainer.spec.train)))
+        alike = (program_shape(trainer.program), trainer.epoch, *trainer.program.batches(len(trainer.spec.train)))
         groups.setdefault(alike, []).append(trainer)
     reports: dict[int, FoldReport] = {}
     for group in groups.values():
@@ -38,7 +39,7 @@ def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepo
 
 
 def train_stacked(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldReport]:
-    """Train folds that share a program, an epoch and the size of their batches as one; needs the JAX backend.
+    """Train folds that share a program's shape, an epoch and the size of their batches as one; needs the JAX backend.
 
     Raises:
         TrialError: the loss of a fold is not finite any more; the folds are then of no further use.
@@ -54,10 +55,11 @@ def train_stacked(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepor
     probabilities = []
     while trainers[0].epoch < epoch:
         orders = [trainer.next_order()[: batches * size].reshape(batches, size) for trainer in trainers]
-        losses = stack.train_epoch(train, answers, np.stack(orders))
+        on_device = stack.train_epoch(train, answers, np.stack(orders))
+        probabilities = stack.predict(valid)  # before the losses are read: the device need not wait
+        losses = [float(loss) for loss in np.asarray(on_device)]
         for trainer, loss in zip(trainers, losses, strict=True):
             trainer.check(loss)
-        probabilities = stack.predict(valid)
         for trainer, loss, mine in zip(trainers, losses, probabilities, strict=True):
             trainer.note_epoch(loss, mine)
     for trainer, state in zip(trainers, stack.states(), strict=True):

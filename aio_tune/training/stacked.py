@@ -1,12 +1,17 @@
-"""K folds of one program as one program: every variable with a leading axis of folds.
+"""Folds of one shape of program as one program: every variable with a leading axis of folds.
 
 One small network leaves most of a GPU idle, and a step's launch costs as much as its work. Here one launch trains a
 whole epoch of all folds: Keras' own training step, made stateless, is mapped over the folds (``vectorized_map``) and
 repeated over the batches (``scan``). Each fold keeps its own weights, averages, random states and optimizer slots, and
 sees its own batches, so it learns what it would learn alone, within rounding. For Keras' JAX backend, whose training
 step is a function of its state.
+
+Whatever a step reads from a fold's state or data may differ between folds of one program: also folds of several
+configurations are trained together, and a later configuration uses what was compiled for an earlier one.
 """
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +22,35 @@ import numpy.typing as npt
 from aio_tune.expression import Floats, Rows
 from aio_tune.training.backend import compiled
 from aio_tune.training.program import PREDICT_BYTES, Program, State
+
+IN_STATE_OR_DATA = (
+    "learning_rate",  # a variable of Keras' optimizers
+    "batch_size",  # the shape of the batches: the compiled function is traced for each one it meets
+    "class_weight",  # the rows' weights
+    "omics", "harmoniser", "scaling", "layout",  # the pictures, of one shape
+)  # fmt: skip
+"""Parameters that no step has as a constant. The others it has: Keras keeps an optimizer's epsilon, momentum and weight
+decay, a layer's rate of dropout, and penalties as Python numbers."""
+COMPILED_KEPT = 8
+"""Shapes whose compiled functions are kept for later configurations; each holds a network and its optimizer."""
+
+_functions_of: dict[str, tuple[Any, Any]] = {}
+
+
+def program_shape(program: Program) -> str:
+    """What programs have in common whose training step is the same function of state and data."""
+    constants = {name: value for name, value in program.configuration.items() if name not in IN_STATE_OR_DATA}
+    return json.dumps([constants, program.input_shape, program.n_classes, program.auxiliary], sort_keys=True)
+
+
+def compiled_functions(program: Program) -> tuple[Any, Any]:
+    """``stacked_epoch`` and ``stacked_predict`` of the first program of this shape that is still kept."""
+    shape = program_shape(program)
+    functions = _functions_of.pop(shape, None) or (program.stacked_epoch, program.stacked_predict)
+    _functions_of[shape] = functions  # the one used last comes last
+    while len(_functions_of) > COMPILED_KEPT:
+        del _functions_of[next(iter(_functions_of))]
+    return functions
 
 
 @dataclass(frozen=True)
@@ -33,17 +67,18 @@ class Pictures:
 
 
 class StackedProgram:
-    """Folds of one program, trained as one.
+    """Folds of one ``program_shape``, trained as one.
 
     Args:
-        program: theirs; its own variables are neither read nor written.
+        program: of any of them; its own variables are neither read nor written.
         states: of each fold.
     """
 
     def __init__(self, program: Program, states: Sequence[State]) -> None:
         from keras import ops
 
-        self._program = program
+        self._input_shape = program.input_shape
+        self._epoch, self._predict = compiled_functions(program)
         self._folds = len(states)
         self._state = [ops.convert_to_tensor(np.stack(parts)) for parts in zip(*states, strict=True)]
 
@@ -63,7 +98,7 @@ class StackedProgram:
 
     def train_epoch(
         self, pictures: Pictures, answers: tuple[list[Any], list[Any]], orders: npt.NDArray[np.intp]
-    ) -> list[float]:
+    ) -> Any:
         """One epoch of all folds.
 
         Args:
@@ -72,35 +107,42 @@ class StackedProgram:
             orders: row indices, shape (folds, batches, rows of a batch).
 
         Returns:
-            The mean loss of each fold's batches; the epoch is not cut short where one is not finite.
+            The mean loss of each fold's batches, shape (folds,), on the device: reading it waits for the epoch, which
+            is not cut short where a loss is not finite.
         """
-        step = self._program.stacked_epoch
         if pictures.kept is not None:
-            self._state, losses = step(self._state, pictures.kept, *answers, orders.astype(np.int32))
-            return [float(loss) for loss in np.asarray(losses)]
-        total = np.zeros(self._folds)
+            self._state, losses = self._epoch(self._state, pictures.kept, *answers, orders.astype(np.int32))
+            return losses
+        done: list[Any] = []
         one = np.broadcast_to(np.arange(orders.shape[2], dtype=np.int32), (self._folds, 1, orders.shape[2]))
         for rows in np.swapaxes(orders, 0, 1):
             drawn = np.stack([fold[chosen] for fold, chosen in zip(pictures.of_folds, rows, strict=True)])
             chosen_answers = [[_rows(part, rows) for part in parts] for parts in answers]
-            self._state, losses = step(self._state, drawn, *chosen_answers, one)
-            total += np.asarray(losses)
-        return [float(loss) for loss in total / orders.shape[1]]
+            self._state, losses = self._epoch(self._state, drawn, *chosen_answers, one)
+            done.append(losses)
+            if len(done) > 1:
+                np.asarray(done[-2])  # waits, so that no more than two batches' pictures are on the device
+        return sum(done) / len(done)
 
     def predict(self, pictures: Pictures) -> list[Floats]:
         """Each fold's probabilities of its pictures, shape (n, n_classes)."""
         lengths = [len(fold) for fold in pictures.of_folds]
-        size = 4 * int(np.prod(self._program.input_shape)) * self._folds
-        step = max(1, 16 * PREDICT_BYTES // size)
+        longest, size = max(lengths), 4 * math.prod(self._input_shape) * self._folds
+        step = min(longest, max(1, 16 * PREDICT_BYTES // size))
         parts = []
-        for start in range(0, max(lengths), step):
-            if pictures.kept is not None:
-                drawn = pictures.kept[:, start : start + step]
-            else:
-                drawn = _padded([np.asarray(fold[start : start + step]) for fold in pictures.of_folds])
-            parts.append(np.asarray(self._program.stacked_predict(self._state, drawn)))
+        for start in range(0, longest, step):
+            # The last ones go over rows of those before: another number of rows would be compiled anew.
+            first = min(start, longest - step)
+            drawn = self._drawn(pictures, first, first + step)
+            parts.append(np.asarray(self._predict(self._state, drawn))[:, start - first :])
         whole = np.concatenate(parts, axis=1)
         return [np.ascontiguousarray(fold[:length]) for fold, length in zip(whole, lengths, strict=True)]
+
+    def _drawn(self, pictures: Pictures, first: int, end: int) -> Any:
+        """Some rows of each fold, the shorter folds ended by zeros, shape (folds, end - first, *picture)."""
+        if pictures.kept is None:
+            return _padded([np.asarray(fold[first:end]) for fold in pictures.of_folds], end - first)
+        return pictures.kept[:, first:end]
 
     def states(self) -> list[State]:
         """Each fold's state, as ``Program.load`` takes it."""
@@ -160,10 +202,10 @@ def stacked_predict(model: Any, places: Sequence[Sequence[int]]) -> Any:
     return compiled(predict)
 
 
-def _padded(of_folds: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """As one array, the shorter ones ended by zeros, which no index points to."""
-    longest = max(len(one) for one in of_folds)
-    whole = np.zeros((len(of_folds), longest, *of_folds[0].shape[1:]), of_folds[0].dtype)
+def _padded(of_folds: Sequence[npt.NDArray[Any]], rows: int = 0) -> npt.NDArray[Any]:
+    """As one array of ``rows`` or as many as the longest has, the shorter ones ended by zeros that nothing reads."""
+    rows = rows or max(len(one) for one in of_folds)
+    whole = np.zeros((len(of_folds), rows, *of_folds[0].shape[1:]), of_folds[0].dtype)
     for place, one in zip(whole, of_folds, strict=True):
         place[: len(one)] = one
     return whole

@@ -1,0 +1,1 @@
+"""The search beside what else people would use, on the same work."""
