@@ -78,3 +78,26 @@ def test_the_network_has_the_same_variables_in_the_same_order() -> None:
     ]
     assert [v.path for v in fused.trainable_variables] == [v.path for v in plain.trainable_variables]
     assert [layer.name for layer in fused.layers] == [layer.name for layer in plain.layers]
+
+
+def test_a_step_of_the_whole_network_is_the_same_step() -> None:
+    """With an epsilon for which Adam does not make steps of rounding."""
+    plain = build(
+        {"filters": 2, "depth": 2, "embedding_width": 3, "fc_widths": (4,), "input_dropout": 0.0}, SHAPE, 3, 0
+    )
+    fused = with_fused_layers(plain)
+    fused.set_weights(plain.get_weights())
+    optimizers = [keras.optimizers.Adam(1e-2, epsilon=1e-3) for _ in range(2)]
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(12, *SHAPE)).astype(np.float32), np.eye(3, dtype=np.float32)[np.arange(12) % 3]
+    losses = []
+    before = plain.get_weights()
+    for model, optimizer in ((plain, optimizers[0]), (fused, with_fused_update(optimizers[1]))):
+        model.compile(optimizer=optimizer, loss="categorical_crossentropy", jit_compile=False)
+        losses.append([float(model.train_on_batch(x, y)) for _ in range(3)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    for name, ours, theirs, was in zip(
+        (v.path for v in plain.weights), fused.get_weights(), plain.get_weights(), before, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5, err_msg=name)
+        assert "kernel" not in name or np.abs(theirs - was).max() > 1e-3, name
