@@ -44,6 +44,7 @@ bench: setup  ## the short benchmarks
 	$(BIN)/python -m benchmarks.help
 	$(BIN)/python -m benchmarks.ladder
 	$(BIN)/python -m benchmarks.prepare
+	$(BIN)/python -m benchmarks.step
 
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock

@@ -5,13 +5,15 @@ same number of threads, each in a process of its own, taking turns. One turn is 
 
     ours          Program.train_epoch, as a fold's worker calls it
     keras fit     the same network from the same function, compiled with Keras' own Adam, trained by `fit`
-    torch         the same layers, penalties and optimizer in PyTorch, channels last, fused Adam (needs torch)
+    torch         the same layers, penalties and optimizer in PyTorch, channels last, fused Adam; left out where there
+                  is no PyTorch
     matmul        a square matrix product: what the cores can do at best
 
 Beside seconds, floating-point operations: forward, and twice that backward, of convolutions and dense layers.
 """
 
 import argparse
+import importlib.util
 import os
 import sys
 from typing import Any
@@ -22,6 +24,7 @@ from benchmarks.turns import REPETITIONS, answer_turns, ratios, sides, spread, t
 BATCH, ROWS = 32, 544
 MATRIX = 2048
 NAMES = ("ours", "keras fit", "torch", "matmul")
+HERE = tuple(name for name in NAMES if name != "torch" or importlib.util.find_spec("torch"))
 
 
 def work_of(name: str, threads: int) -> Any:
@@ -124,7 +127,7 @@ def main() -> None:
         return
     command = [sys.executable, "-m", "benchmarks.step", "--threads", str(arguments.threads), "--side"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with sides({name: [*command, name] for name in NAMES}, environment) as started:
+    with sides({name: [*command, name] for name in HERE}, environment) as started:
         seconds = take_turns(started, arguments.repetitions)
     _show(seconds, arguments.threads)
 
@@ -140,7 +143,7 @@ def _show(seconds: dict[str, list[float]], threads: int) -> None:
         done = 5 * 2 * MATRIX**3 if name == "matmul" else operations
         speed = "" if name == "matmul" else spread([ROWS / t for t in times], 0)
         print(f"{name:<12}{speed:>28}{spread([done / t / 1e9 for t in times], 1):>28}")
-    for other in ("keras fit", "torch"):
+    for other in HERE[1:-1]:
         facts[f"ours over {other}"] = ratios(seconds[other], seconds["ours"])
         print(f"speed, ours / {other}: {spread(facts[f'ours over {other}'])}")
     write(__file__, facts)
