@@ -56,6 +56,7 @@ def _keras_fit(threads: int) -> Any:
     from aio_tune.training import configure_backend
 
     configure_backend(threads)
+    free_input_pipeline()
     import keras
 
     from aio_tune.models import build
@@ -68,6 +69,13 @@ def _keras_fit(threads: int) -> Any:
         model.fit(x, targets, batch_size=BATCH, epochs=1, shuffle=True, verbose=0)
 
     return turn
+
+
+def free_input_pipeline() -> None:
+    """Give back what ``configure_backend`` takes: `fit` reads its batches beside the step, in threads of their own."""
+    import tensorflow as tf
+
+    tf.config.threading.set_inter_op_parallelism_threads(0)
 
 
 def _torch(threads: int) -> Any:
