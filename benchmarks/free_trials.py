@@ -78,6 +78,16 @@ class FreeTrainable(tune.Trainable):
         return {"report": json.dumps(report.facts())}
 
 
+def free_context(spec: SearchSpec, folder: Path) -> TrialContext:
+    """What trials that train nothing share; needs a Ray."""
+    return TrialContext(
+        expression=SharedMatrix(ray.put(np.zeros((1, 1), np.float32))), labels=np.zeros(1, np.int8), splits=(),
+        classes=("negative", "positive"), metric="auc", rungs=spec.rungs, seed=0, deterministic=False,
+        trials_folder=folder / "trials", layouts_folder=folder / "layouts", folds_in_parallel=1,
+        cpus_per_fold=1, gpus_per_fold=0,
+    )  # fmt: skip
+
+
 def measure(spec: SearchSpec, folder: Path) -> list[tuple[int, float, float, float]]:
     """Rows of (trials ended, CPU s so far, wall s so far, resident MiB), one every ``EVERY`` trials."""
     rows: list[tuple[int, float, float, float]] = []
@@ -97,12 +107,7 @@ def measure(spec: SearchSpec, folder: Path) -> list[tuple[int, float, float, flo
         first = record("search_started", name="free", settings=spec.settings_facts())
         director = Director(spec, OptunaStudy(spec), Feasibility(spec, 1024, 2), record, [first])
         with cluster("local"):
-            context = TrialContext(
-                expression=SharedMatrix(ray.put(np.zeros((1, 1), np.float32))), labels=np.zeros(1, np.int8), splits=(),
-                classes=("negative", "positive"), metric="auc", rungs=spec.rungs, seed=0, deterministic=False,
-                trials_folder=folder / "trials", layouts_folder=folder / "layouts", folds_in_parallel=1,
-                cpus_per_fold=1, gpus_per_fold=0,
-            )  # fmt: skip
+            context = free_context(spec, folder)
             rows.append((0, time.process_time(), time.perf_counter() - began, 0.0))
             run_trials(director, context, lambda: 2, folder / "ray", FreeTrainable)
     return rows

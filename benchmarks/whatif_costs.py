@@ -33,9 +33,9 @@ from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.study import OptunaStudy
 from aio_tune.search.tuning import run_trials
 from aio_tune.search_space import default_rungs, load_space
-from aio_tune.trial import Assignment, SharedMatrix, TrialContext, TrialRun, WorkerPool
+from aio_tune.trial import Assignment, TrialRun, WorkerPool
 from benchmarks.curves import load
-from benchmarks.free_trials import SPACE, FreeTrainable
+from benchmarks.free_trials import SPACE, FreeTrainable, free_context
 from benchmarks.replay import replay
 from benchmarks.turns import REPETITIONS, spread, write
 from benchmarks.worker_memory import context_in, params_of
@@ -82,12 +82,7 @@ def driver(trials: int) -> dict[str, float]:
         (folder / "space.yaml").write_text(SPACE.format(trials=trials, sampler="tpe"))
         spec = load_space(folder / "space.yaml")
         with Ledger(folder / "ledger.jsonl") as ledger, cluster("local"):
-            context = TrialContext(
-                expression=SharedMatrix(ray.put(np.zeros((1, 1), np.float32))), labels=np.zeros(1, np.int8), splits=(),
-                classes=("negative", "positive"), metric="auc", rungs=spec.rungs, seed=0, deterministic=False,
-                trials_folder=folder / "trials", layouts_folder=folder / "layouts", folds_in_parallel=1,
-                cpus_per_fold=1, gpus_per_fold=0,
-            )  # fmt: skip
+            context = free_context(spec, folder)
 
             def record(kind: str, **facts: Any) -> Mapping[str, Any]:
                 if kind == "rung_reported":
