@@ -144,8 +144,7 @@ class SearchState:
             if not any(self._dominates(other, trial) for other in self._front):
                 self._front = [other for other in self._front if not self._dominates(trial, other)] + [trial]
         if trial.value is not None:
-            candidates = [one for one in (self._best, trial) if one is not None]
-            self._best = max(candidates, key=lambda one: (one.value or 0.0, -one.number))
+            self._best = max(self._best or trial, trial, key=lambda one: (one.value or 0.0, -one.number))
         return improves
 
     @staticmethod

@@ -16,7 +16,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Over the last axis of sequences (n, length, channels) and pictures (n, height, width, channels), in training."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not training or len(inputs.shape) not in (3, 4):
+        # As in Keras, a layer that is not trained keeps to its moving averages.
+        if not (training and self.trainable) or len(inputs.shape) not in (3, 4):
             return super().call(inputs, training=training, mask=mask)
         pictures = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis]
         normal, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
