@@ -40,10 +40,10 @@ def configure_backend(threads: int, gpu_share: float = 0.0, deterministic: bool 
             return
         import tensorflow as tf
 
+        gpus = tf.config.list_physical_devices("GPU")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        gpus = tf.config.list_physical_devices("GPU")
         if gpu_share:
             for gpu in gpus:
                 tf.config.experimental.set_memory_growth(gpu, True)
@@ -86,7 +86,8 @@ def _standard_error_held_back() -> Iterator[None]:
     """Keep what is written to standard error to itself, unless what is done fails.
 
     TensorFlow's libraries write of missing GPU drivers there while they are loaded, before any setting of theirs is
-    read; a user of a CPU machine would take it for a fault.
+    read, and where JAX was loaded first also while they look for GPUs; a user of a CPU machine would take it for a
+    fault.
     """
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
