@@ -71,8 +71,8 @@ def test_a_step_is_made_of_tensorflow_s_own_kernels() -> None:
     assert made.total() <= 1150
 
 
-def test_python_calls_of_a_step() -> None:
-    """While Python works the cores wait, and each of an epoch's batches costs as much as every other."""
+def test_python_calls_of_an_epoch() -> None:
+    """While Python works the cores wait: as little for many batches as for few, where the pictures are at hand."""
     program = folds()[0].program
     images, targets, weights = batch(program, 64 * program.settings.batch_size)
 
@@ -92,9 +92,9 @@ def test_python_calls_of_a_step() -> None:
         return count
 
     calls(2)
-    few, more, most = calls(4), calls(8), calls(24)
-    assert most - more == 4 * (more - few)
-    assert (more - few) / 4 <= 1600  # 1,486 of Keras 3.15
+    calls(2)
+    few, many = calls(4), calls(24)
+    assert few == many <= 2600  # 2,376 of Keras 3.15 and TensorFlow 2.21
 
 
 def test_every_training_row_is_drawn_once_in_an_epoch_and_no_other() -> None:

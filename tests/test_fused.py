@@ -9,6 +9,8 @@ import pytest
 from aio_tune.models import build
 from aio_tune.training.fused import (
     FusedBatchNormalization,
+    epoch_function,
+    predict_function,
     with_fused_layers,
     with_fused_update,
 )
@@ -101,3 +103,52 @@ def test_a_step_of_the_whole_network_is_the_same_step() -> None:
     ):
         np.testing.assert_allclose(ours, theirs, atol=2e-5, err_msg=name)
         assert "kernel" not in name or np.abs(theirs - was).max() > 1e-3, name
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_an_epoch_in_one_call_is_keras_step_after_step(outputs: int) -> None:
+    """With dropout, whose random states are variables of the network, and with weights of the rows."""
+    pictures = keras.Input(SHAPE)
+    hidden = keras.layers.Dropout(0.3, seed=1)(keras.layers.Flatten()(pictures))
+    heads = [keras.layers.Dense(3, "softmax", kernel_regularizer="l2")(hidden) for _ in range(outputs)]
+    models = [keras.Model(pictures, heads if outputs > 1 else heads[0])]
+    models.append(keras.models.clone_model(models[0]))
+    models[1].set_weights(models[0].get_weights())
+    for model in models:
+        losses = ["categorical_crossentropy"] * outputs
+        model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=losses if outputs > 1 else losses[0])
+        model.optimizer.build(model.trainable_variables)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(20, *SHAPE)).astype(np.float32)
+    y = [np.eye(3, dtype=np.float32)[random.integers(3, size=20)] for _ in range(outputs)]
+    w = [random.uniform(0, 2, 20).astype(np.float32) for _ in range(outputs)]
+    epoch = epoch_function(models[1])
+    for size in (5, 4, 5):
+        order = random.permutation(20).reshape(-1, size)
+        theirs = []
+        for rows in order:
+            answers = [part[rows] for part in y], [part[rows] for part in w]
+            loss = models[0].train_on_batch(x[rows], *(answers if outputs > 1 else (one[0] for one in answers)))
+            theirs.append(loss[0] if outputs > 1 else loss)
+        np.testing.assert_allclose(epoch(x, y, w, order), theirs, rtol=1e-5)
+    for ours, keras_own in zip(models[1].get_weights(), models[0].get_weights(), strict=True):
+        np.testing.assert_allclose(ours, keras_own, atol=1e-5)
+    # Of several outputs Keras makes the metrics within the first trace, and TensorFlow then traces once more.
+    assert epoch.experimental_get_tracing_count() == outputs
+    if outputs == 1:
+        answer = predict_function(models[1])
+        for rows in (slice(20), slice(7)):
+            np.testing.assert_allclose(answer(x[rows]), models[0].predict_on_batch(x[rows]), atol=1e-5)
+        assert answer.experimental_get_tracing_count() == 1
+
+
+def test_an_epoch_ends_with_the_first_loss_that_is_not_finite() -> None:
+    pictures = keras.Input(SHAPE)
+    model = keras.Model(pictures, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(pictures)))
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="categorical_crossentropy")
+    x, y = np.ones((12, *SHAPE), np.float32), np.eye(2, dtype=np.float32)[np.zeros(12, int)]
+    x[5] = np.nan
+    losses = np.asarray(epoch_function(model)(x, [y], [np.ones(12, np.float32)], np.arange(12).reshape(4, 3)))
+    assert np.isfinite(losses).tolist() == [True, False, True, True]
+    assert losses[2:].tolist() == [0, 0]
+    assert model.optimizer.iterations == 2

@@ -70,6 +70,8 @@ class Program:
             jit_compile=keras.backend.backend() != "tensorflow",
         )
         self._model.optimizer.build(self._model.trainable_variables)
+        self._epoch = fused.epoch_function(self._model) if fused else None
+        self._answer = fused.predict_function(self._plain) if fused else self._plain.predict_on_batch
         self._blank_optimizer = [_to_numpy(variable) for variable in self._model.optimizer.variables]
         self.parameters = int(self._plain.count_params())
 
@@ -101,7 +103,7 @@ class Program:
         program, which takes seconds and memory that TensorFlow never gives back.
 
         Args:
-            images: shape (n, *input_shape), read batch by batch.
+            images: shape (n, *input_shape); what is not an array is read batch by batch.
             targets: one-hot classes, shape (n, n_classes), of the task and then of each auxiliary one.
             weights: of each row in the loss of each, shape (n,); 0 where the label is missing.
             order: row indices.
@@ -110,18 +112,35 @@ class Program:
             The mean loss of the batches, penalties included; not finite as soon as it is in one of them.
         """
         batches, size = self.batches(len(order))
+        order = order[: batches * size].reshape(batches, size)
+        if isinstance(images, np.ndarray):
+            return sum(self._losses(images, targets, weights, order)) / batches
         total = 0.0
-        for rows in order[: batches * size].reshape(batches, size):
+        for rows in order:
+            y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
+            total += self._losses(images[rows], y, w, np.arange(size)[np.newaxis])[0]
+            if not math.isfinite(total):
+                break
+        return total / batches
+
+    def _losses(
+        self, images: Floats, targets: Sequence[Floats], weights: Sequence[Floats], order: npt.NDArray[np.intp]
+    ) -> list[float]:
+        """Train on batches of pictures that are at hand, until a loss is not finite; the losses."""
+        if self._epoch is not None:
+            return [float(loss) for loss in np.asarray(self._epoch(images, list(targets), list(weights), order))]
+        losses: list[float] = []
+        for rows in order:
             # Keras' metrics are reset by each call, so this is the loss of this batch alone.
             y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
             if not self.auxiliary:
                 loss = self._model.train_on_batch(images[rows], y[0], sample_weight=w[0])
             else:  # the sum comes first, then each task's own
                 loss = self._model.train_on_batch(images[rows], y, sample_weight=w)[0]
-            total += float(loss)
-            if not math.isfinite(total):
+            losses.append(float(loss))
+            if not math.isfinite(losses[-1]):
                 break
-        return total / batches
+        return losses
 
     def batches(self, rows: int) -> tuple[int, int]:
         """How many batches an epoch of so many rows has, and how many rows each of them has."""
@@ -132,7 +151,7 @@ class Program:
         """Probabilities, float32, shape (n, n_classes)."""
         step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
         parts = [
-            np.asarray(self._plain.predict_on_batch(images[start : start + step]), dtype=np.float32)
+            np.asarray(self._answer(images[start : start + step]), dtype=np.float32)
             for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
@@ -157,11 +176,15 @@ class Program:
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
-        bare = self._build(seed=0)
         place = {id(variable): i for i, variable in enumerate(self._model.variables)}
-        for variable, mine in zip(bare.variables, self._plain.variables, strict=True):
+        for variable, mine in zip(self._bare.variables, self._plain.variables, strict=True):
             variable.assign(state[place[id(mine)]])
-        bare.save(path)
+        self._bare.save(path)
+
+    @cached_property
+    def _bare(self) -> "keras.Model":
+        """The network as anybody's Keras reads it, to be saved."""
+        return self._build(seed=0)
 
     def _with_auxiliary(self, plain: "keras.Model", seed: int) -> "keras.Model":
         """The network with one more softmax for each auxiliary task; itself if there is none."""
