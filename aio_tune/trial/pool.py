@@ -111,9 +111,9 @@ class WorkerPool:
             import ray
 
             context = self._context
-            # Ray's memory monitor ends the newest process first: a worker, since each is younger than its coordinator,
-            # whose loss would cost more. With max_restarts workers would come before all others, but Ray would not say
-            # any more why one was lost, and begin to start a second one where memory is short.
+            # Ray's memory monitor ends the newest process first: a worker, since each of these is younger than its
+            # coordinator, whose loss would cost more. With max_restarts workers would come before all others, but Ray
+            # would not say any more why one was lost, and begin to start a second one where memory is short.
             actor = ray.remote(FoldWorker).options(num_cpus=context.cpus_per_fold, num_gpus=context.gpus_per_fold)
             self._workers[index] = actor.remote(
                 context.cpus_per_fold, context.gpus_per_fold, context.deterministic, context
