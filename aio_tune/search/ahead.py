@@ -42,8 +42,9 @@ def started_ahead(address: str, spec: SearchSpec) -> Iterator[Ahead]:
 
     On a Ray of this machine alone, and without GPUs, fold workers are started as soon as it is there, as many as will
     train at one time. Elsewhere a trial's placement decides where its workers run and which GPU they see. These hold no
-    CPU, since the trial that takes them over has reserved it. Where memory is short Ray's monitor ends the newest process
-    first, which beside one of these is its trial's coordinator: the trial is then begun again with workers of its own.
+    CPU, since the trial that takes them over has reserved it. Where memory is short Ray's monitor ends the newest
+    process first, which beside one of these is its trial's coordinator: the trial is then begun again with workers of
+    its own.
 
     Args:
         address: as of ``cluster``.
