@@ -473,7 +473,7 @@ def test_who_sees_the_gpus(pools: Pools, add_node: Node, tmp_path: Path, monkeyp
     assert ray.get(anyone.remote().__ray_call__.remote(seen)) == "0", "else this test shows nothing"
     assert ray.get(anyone.options(num_gpus=0.5).remote().__ray_call__.remote(seen)) == "0"
     trainable = tune.with_parameters(TrialTrainable, context=context)
-    coordinator = ray.remote(trainable).remote(config={"trial": 0, "params": PARAMS, "split": 0})
+    coordinator = ray.remote(trainable).remote(config={"trial": 0, "params": PARAMS, "split": 0, "slot": 0})
     assert ray.get(coordinator.__ray_call__.remote(seen)) == ""
 
     pool = pools(context)
