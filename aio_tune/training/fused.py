@@ -108,11 +108,10 @@ def epoch_function(model: keras.Model) -> Callable[..., Any]:
         none = tf.TensorArray(tf.float32, size=batches, element_shape=())
         return tf.while_loop(goes_on, step, (0, 0.0, none), parallel_iterations=1)[2].stack()
 
-    outputs = tf.nest.flatten(model.output)
     signature = (
         _pictures(model),
-        [tf.TensorSpec((None, output.shape[-1]), tf.float32) for output in outputs],
-        [tf.TensorSpec((None,), tf.float32) for _ in outputs],
+        [tf.TensorSpec((None, output.shape[-1]), tf.float32) for output in model.outputs],
+        [tf.TensorSpec((None,), tf.float32) for _ in model.outputs],
         tf.TensorSpec((None, None), tf.int64),
     )
     return tf.function(train, input_signature=signature, autograph=False)

@@ -113,34 +113,25 @@ class Program:
         """
         batches, size = self.batches(len(order))
         order = order[: batches * size].reshape(batches, size)
-        if isinstance(images, np.ndarray):
-            return sum(self._losses(images, targets, weights, order)) / batches
+        if self._epoch is not None and isinstance(images, np.ndarray):
+            return sum(self._epoch(images, list(targets), list(weights), order).numpy().tolist()) / batches
         total = 0.0
         for rows in order:
             y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
-            total += self._losses(images[rows], y, w, np.arange(size)[np.newaxis])[0]
+            total += self._train_batch(images[rows], y, w)
             if not math.isfinite(total):
                 break
         return total / batches
 
-    def _losses(
-        self, images: Floats, targets: Sequence[Floats], weights: Sequence[Floats], order: npt.NDArray[np.intp]
-    ) -> list[float]:
-        """Train on batches of pictures that are at hand, until a loss is not finite; the losses."""
+    def _train_batch(self, images: Floats, targets: list[Floats], weights: list[Floats]) -> float:
+        """One step; its loss."""
         if self._epoch is not None:
-            return [float(loss) for loss in np.asarray(self._epoch(images, list(targets), list(weights), order))]
-        losses: list[float] = []
-        for rows in order:
-            # Keras' metrics are reset by each call, so this is the loss of this batch alone.
-            y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
-            if not self.auxiliary:
-                loss = self._model.train_on_batch(images[rows], y[0], sample_weight=w[0])
-            else:  # the sum comes first, then each task's own
-                loss = self._model.train_on_batch(images[rows], y, sample_weight=w)[0]
-            losses.append(float(loss))
-            if not math.isfinite(losses[-1]):
-                break
-        return losses
+            return float(self._epoch(images, targets, weights, np.arange(len(images))[np.newaxis])[0])
+        # Keras' metrics are reset by each call, so this is the loss of this batch alone.
+        if not self.auxiliary:
+            return float(self._model.train_on_batch(images, targets[0], sample_weight=weights[0]))
+        # The sum comes first, then each task's own.
+        return float(self._model.train_on_batch(images, targets, sample_weight=weights)[0])
 
     def batches(self, rows: int) -> tuple[int, int]:
         """How many batches an epoch of so many rows has, and how many rows each of them has."""
