@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +31,9 @@ from aio_tune.files import make_private
 from aio_tune.numbers import duration, number
 
 if TYPE_CHECKING:
-    from aio_tune.config import Home
+    from aio_tune.config import Home, RunFolder
     from aio_tune.dataset import AioDataset
+    from aio_tune.search.ahead import Ahead
     from aio_tune.search.geometry import Geometry
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
@@ -132,59 +134,34 @@ def search_and_register(
     Raises:
         SearchError: the search was interrupted (the message holds the command to resume), or no trial was complete.
     """
-    from aio_tune.cli.progress import SearchView
     from aio_tune.dataset import open_dataset
+    from aio_tune.search.ahead import started_ahead
     from aio_tune.search.cluster import check_address
-    from aio_tune.search.environment import environment_text
-    from aio_tune.search.finish import register_winner
+    from aio_tune.search.leaderboard import read_state
     from aio_tune.search.rows import training_rows
-    from aio_tune.search.run import begun, check_name, run_search
+    from aio_tune.search.run import begun, check_name
     from aio_tune.search_space import load_space
-    from aio_tune.tracking import Mirror, ensure_store
 
     dataset = open_dataset(data)
     spec = load_space(space, overrides, tasks=dataset.tasks)
     check_name(home.run(name), resume)
-    # Before anything is written: what cannot be searched leaves nothing behind.
     check_address(address)
-    rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
     uri = store_uri(tracking_uri, home)
-    if not quiet:
-        say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
-            f"rungs {' -> '.join(f'{folds} folds x {epoch} epochs' for folds, epoch in spec.rungs)}")  # fmt: skip
-        say(f"to resume, should it be interrupted: {resume_command}")
-    view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
-    make_private(home.run(name).path)
-    if not begun(home.run(name)):
-        # As given: the ledger holds what became of it, the copy what the user wrote.
-        shutil.copyfile(space, home.run(name).space)
-        home.run(name).environment.write_text(environment_text())
-    interrupted = SearchError(
-        f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}"
-    )
-    try:
-        # Before any trial starts, so that a store that does not work costs nothing.
-        ensure_store(uri, None, experiment := f"aio-{spec.task}")
-        with Mirror(home.run(name).ledger, uri, experiment) as mirror:
-            with view:
-                state = run_search(
-                    spec, dataset, rows, home, name, address=address, resume=resume and begun(home.run(name)),
-                    on_event=(lambda event: None) if quiet else view,
-                )  # fmt: skip
-            if not state.ended:
-                raise interrupted
-            if not mirror.flush(timeout=120):
-                raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
-                                  f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
-            if state.best is None:
-                raise SearchError(
-                    f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
-                    f"See {command_line('aio-tune', 'leaderboard', name)}.",
-                )
-            state = register_winner(home, spec, name, dataset, rows, uri, mirror)
-        geometry = _ask_layouts(home, name, spec, state, dataset, rows, uri, address, quiet)
-    except KeyboardInterrupt:
-        raise interrupted from None
+    # One that has ended and is resumed, to be registered, trains nothing more; or layouts, at most.
+    ended = begun(home.run(name)) and read_state(home, name).ended
+    with nullcontext(address) if ended else started_ahead(address, spec) as place:
+        # Before anything is written: what cannot be searched leaves nothing behind.
+        rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
+        if not quiet:
+            say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
+                f"rungs {' -> '.join(f'{folds} folds x {epoch} epochs' for folds, epoch in spec.rungs)}")  # fmt: skip
+            say(f"to resume, should it be interrupted: {resume_command}")
+        _keep_origin(home.run(name), space)
+        try:
+            state = _search_with_mirror(spec, dataset, rows, home, name, uri, place, resume, resume_command, quiet)
+            geometry = _ask_layouts(home, name, spec, state, dataset, rows, uri, place, quiet)
+        except KeyboardInterrupt:
+            raise _interrupted(name, resume_command) from None
     comparison = compare_with_baselines(state, rows, home.run(name).path / "baseline.json", geometry)
     if not quiet:
         say(f"ended: {state.ended}")
@@ -195,6 +172,66 @@ def search_and_register(
     return state
 
 
+def _keep_origin(run: "RunFolder", space: Path) -> None:
+    """Of a new search: what the user wrote, as given, and the environment; the ledger holds what became of it."""
+    from aio_tune.search.environment import environment_text
+    from aio_tune.search.run import begun
+
+    make_private(run.path)
+    if not begun(run):
+        shutil.copyfile(space, run.space)
+        run.environment.write_text(environment_text())
+
+
+def _interrupted(name: str, resume_command: str) -> SearchError:
+    return SearchError(f"The search {name} was interrupted; nothing finished is lost.", f"Go on with: {resume_command}")
+
+
+def _search_with_mirror(
+    spec: "SearchSpec",
+    dataset: "AioDataset",
+    rows: "TrainingRows",
+    home: "Home",
+    name: str,
+    uri: str,
+    place: "str | Ahead",
+    resume: bool,
+    resume_command: str,
+    quiet: bool,
+) -> "SearchState":
+    """Run a search with its MLflow mirror, and register the winner.
+
+    Raises:
+        SearchError: as ``search_and_register``.
+        KeyboardInterrupt: it was interrupted before its first trial, or after its last.
+    """
+    from aio_tune.cli.progress import SearchView
+    from aio_tune.search.finish import register_winner
+    from aio_tune.search.run import begun, run_search
+    from aio_tune.tracking import Mirror, ensure_store
+
+    view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
+    # Before any trial starts, so that a store that does not work costs nothing.
+    ensure_store(uri, None, experiment := f"aio-{spec.task}")
+    with Mirror(home.run(name).ledger, uri, experiment) as mirror:
+        with view:
+            state = run_search(
+                spec, dataset, rows, home, name, address=place, resume=resume and begun(home.run(name)),
+                on_event=(lambda event: None) if quiet else view,
+            )  # fmt: skip
+        if not state.ended:
+            raise _interrupted(name, resume_command)
+        if not mirror.flush(timeout=120):
+            raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
+                              f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
+        if state.best is None:
+            raise SearchError(
+                f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
+                f"See {command_line('aio-tune', 'leaderboard', name)}.",
+            )
+        return register_winner(home, spec, name, dataset, rows, uri, mirror)
+
+
 def _ask_layouts(
     home: "Home",
     name: str,
@@ -203,7 +240,7 @@ def _ask_layouts(
     dataset: "AioDataset",
     rows: "TrainingRows",
     uri: str,
-    address: str,
+    place: "str | Ahead",
     quiet: bool,
 ) -> "Geometry":
     """Train the best network with convolutions on other layouts, if the search is to; then what that has shown.
@@ -229,7 +266,7 @@ def _ask_layouts(
         follower = Follower(uri, f"aio-{spec.task}", quiet)
         try:
             follow = follower.follow(geometry_folder(home, name, trial.number), spec.metric, len(layouts))
-            if not train_layouts(home, name, trial, dataset, rows, address=address, on_event=follow).ended:
+            if not train_layouts(home, name, trial, dataset, rows, address=place, on_event=follow).ended:
                 raise KeyboardInterrupt
         finally:
             follower.close(hurry=sys.exc_info()[0] is not None)

@@ -10,6 +10,7 @@ state        a ledger read as tables
 environment  what a search runs on, in words
 tuning       Ray executes what the director asks for
 cluster      the Ray that a search runs on
+ahead        it, and workers with TensorFlow, started while a search makes ready
 run          a search from its first trial to its last
 finish       the winner into the registry
 out_of_fold  each patient's call by the network that had not seen them, and its intervals

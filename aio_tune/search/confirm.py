@@ -22,6 +22,7 @@ from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger
 from aio_tune.metrics import mean_sd
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
+from aio_tune.search.ahead import Ahead
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.rows import TrainingRows
@@ -159,7 +160,7 @@ def run_configurations(
     rows: TrainingRows,
     run: RunFolder,
     facts: Mapping[str, Any],
-    address: str,
+    address: str | Ahead,
     on_event: Callable[[Event], None],
     splits: tuple[Folds, ...],
 ) -> SearchState:

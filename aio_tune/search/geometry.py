@@ -17,6 +17,7 @@ from aio_tune.dataset import AioDataset
 from aio_tune.ledger import read_events
 from aio_tune.numbers import interval
 from aio_tune.paired import PairedDifference, paired_difference
+from aio_tune.search.ahead import Ahead
 from aio_tune.search.confirm import finished_search, run_configurations, same_rows
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.run import Event, begun, ignore
@@ -111,7 +112,7 @@ def train_layouts(
     dataset: AioDataset,
     rows: TrainingRows,
     *,
-    address: str = "local",
+    address: str | Ahead = "local",
     on_event: Callable[[Event], None] = ignore,
 ) -> SearchState:
     """Train a trial's network on other layouts, on the search's own folds; what is done is not done again.

@@ -14,7 +14,8 @@ from aio_tune.errors import SearchError
 from aio_tune.files import make_private
 from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger, read_events, strict_json
-from aio_tune.search.cluster import Room, check_fits, cluster, forget_row_files, smallest_object_store
+from aio_tune.search.ahead import Ahead, joined
+from aio_tune.search.cluster import Room, check_fits, forget_row_files, smallest_object_store
 from aio_tune.search.director import Director
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.rows import TrainingRows
@@ -60,7 +61,7 @@ def run_search(
     home: Home,
     name: str,
     *,
-    address: str = "local",
+    address: str | Ahead = "local",
     resume: bool = False,
     on_event: Callable[[Event], None] = ignore,
     run: RunFolder | None = None,
@@ -73,7 +74,7 @@ def run_search(
         rows: what ``training_rows`` gives for this dataset and ``spec``.
         home: where the run's folder goes.
         name: the search's name.
-        address: ``"local"`` for a Ray of its own on this machine, else a cluster's address.
+        address: ``"local"`` for a Ray of its own on this machine, else a cluster's address; or what was started ahead.
         resume: go on with a search of that name that an earlier driver left.
         on_event: told every event of the ledger as it is written, the earlier ones first.
         run: its folder, if it is not the one that ``home`` has for that name.
@@ -99,7 +100,7 @@ def run_plan(
     started: Mapping[str, Any],
     run: RunFolder,
     home: Home,
-    address: str,
+    address: str | Ahead,
     on_event: Callable[[Event], None] = ignore,
 ) -> SearchState:
     """Run trials until nothing is left to run, or until SIGINT; go on with what the run's ledger holds.
@@ -129,8 +130,8 @@ def run_plan(
         director = _open_director(plan, record, run, started, on_event)
         with contextlib.suppress(KeyboardInterrupt):
             if not director.finished:
-                with cluster(address):
-                    _run_on_cluster(director, plan, run, home)
+                with joined(address) as spares:
+                    _run_on_cluster(director, plan, run, home, spares)
             if director.finished and not director.state.ended:
                 director.note_end()
     return director.state
@@ -246,7 +247,7 @@ def _shared(rows: TrainingRows) -> SharedMatrix | StoredRows:
     return SharedMatrix(ray.put(rows.stored.read()))
 
 
-def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) -> None:
+def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home, spares: tuple[Any, ...]) -> None:
     import ray
 
     from aio_tune.search.tuning import run_trials
@@ -272,6 +273,7 @@ def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home) 
             (task.encode(rows.samples[task.name]), task.n_classes)
             for task in map(rows.stored.dataset.task, spec.auxiliary)
         ),
+        spares=spares,
     )
     run_trials(director, context, Room(spec), run.ray.resolve())
     if not rows.in_memory:

@@ -43,7 +43,7 @@ class TrialTrainable(tune.Trainable):
         # It has no share of a GPU, and Ray no longer hides the GPUs from those that have none.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._context = context
-        self._pool = WorkerPool(context)
+        self._pool = WorkerPool(context, context.spares_of(config["slot"]))
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -128,6 +128,7 @@ class DirectedSearcher(Searcher):
         self._losses = losses
         self._room = room
         self._live: set[str] = set()
+        self._given = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if len(self._live) >= self._room():
@@ -136,7 +137,8 @@ class DirectedSearcher(Searcher):
         if assignment is None:
             return Searcher.FINISHED
         self._live.add(trial_id)
-        return {"trial": assignment.trial, "params": assignment.params, "split": assignment.split}
+        slot, self._given = self._given, self._given + 1
+        return {"trial": assignment.trial, "params": assignment.params, "split": assignment.split, "slot": slot}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Its place is free. The scheduler has told the director already, and it alone sees why a trial ended."""

@@ -110,6 +110,7 @@ class TrialContext:
         kinds: of omics that stand side by side in ``expression``.
         auxiliary: of each further task that is learnt along, class indices, -1 where missing, shape (n,), and how many
             classes.
+        spares: fold workers that were started ahead, ``folds_in_parallel`` for each of the first trials, if any.
     """
 
     expression: SharedMatrix | StoredRows
@@ -127,3 +128,8 @@ class TrialContext:
     gpus_per_fold: float
     kinds: tuple[str, ...] = (EXPRESSION,)
     auxiliary: tuple[tuple[npt.NDArray[np.int8], int], ...] = ()
+    spares: tuple[Any, ...] = ()
+
+    def spares_of(self, slot: int) -> tuple[Any, ...]:
+        """The workers started ahead for the first trial of a slot; none for later slots."""
+        return self.spares[slot * self.folds_in_parallel : (slot + 1) * self.folds_in_parallel]

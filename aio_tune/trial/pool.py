@@ -1,5 +1,6 @@
 """The workers of one trial slot."""
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +18,23 @@ PAUSE = 10
 
 
 class WorkerPool:
-    """The fold workers of one trial at a time: started when first needed, replaced when lost."""
+    """The fold workers of one trial at a time: started when first needed, replaced when lost.
 
-    def __init__(self, context: TrialContext) -> None:
+    Args:
+        context: what the trials share.
+        spares: workers that were started ahead on this machine, one for each fold in parallel, to begin with; if one
+            of them is of no use, none is.
+    """
+
+    def __init__(self, context: TrialContext, spares: Sequence[Any] = ()) -> None:
+        import ray
+
         self._context = context
-        self._workers: list[Any] = [None] * context.folds_in_parallel
+        self._workers: list[Any] = list(spares) or [None] * context.folds_in_parallel
+        try:
+            ray.get([spare.take.remote(context, os.getpid()) for spare in spares])
+        except ray.exceptions.RayError:
+            self.close()
 
     def train(self, task: Assignment, folds: Sequence[int], epoch: int) -> list[dict[str, Any]]:
         """Train the folds to ``epoch``, fold k on worker k modulo the number of workers.
@@ -98,11 +111,13 @@ class WorkerPool:
             import ray
 
             context = self._context
-            # Ray's memory monitor ends the newest process first: a worker, since each is younger than its coordinator,
-            # whose loss would cost more. With max_restarts workers would come before all others, but Ray would not say
-            # any more why one was lost, and begin to start a second one where memory is short.
+            # Ray's memory monitor ends the newest process first: a worker, since each of these is younger than its
+            # coordinator, whose loss would cost more. With max_restarts workers would come before all others, but Ray
+            # would not say any more why one was lost, and begin to start a second one where memory is short.
             actor = ray.remote(FoldWorker).options(num_cpus=context.cpus_per_fold, num_gpus=context.gpus_per_fold)
-            self._workers[index] = actor.remote(context)
+            self._workers[index] = actor.remote(
+                context.cpus_per_fold, context.gpus_per_fold, context.deterministic, context
+            )
         return self._workers[index]
 
     def close(self) -> None:

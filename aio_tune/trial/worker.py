@@ -1,7 +1,9 @@
 """The process that trains folds; the only one of a search that holds TensorFlow."""
 
+import contextlib
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,20 +27,38 @@ class FoldWorker:
 
     Keeps the folds of the trial it works on, so that the next rung goes on where the last one ended; picks a fold up
     from its checkpoint when it does not have it.
+
+    Args:
+        threads, gpu_share, deterministic: as of ``configure_backend``.
+        context: what it trains for; None where it is started before that is known, and told by ``take``.
     """
 
-    def __init__(self, context: TrialContext) -> None:
+    def __init__(
+        self, threads: int, gpu_share: float, deterministic: bool, context: TrialContext | None = None
+    ) -> None:
         from aio_tune.training import configure_backend
 
-        if not context.gpus_per_fold:
+        if not gpu_share:
             # Asking Ray for no GPU no longer hides them.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        configure_backend(context.cpus_per_fold, context.gpus_per_fold, context.deterministic)
-        self._context = context
-        self._expression = context.expression.open()
+        configure_backend(threads, gpu_share, deterministic)
         self._trial = -1
         self._trainers: dict[int, Any] = {}
         self._wear = _Wear()
+        if context is not None:
+            self._open(context)
+
+    def take(self, context: TrialContext, coordinator: int) -> None:
+        """Begin to work for a coordinator, given by its process id on this machine, and end when that ends.
+
+        Ray ends an actor with whoever started it; this one was started by the driver.
+        """
+        self._open(context)
+        threading.Thread(target=_end_with, args=(coordinator,), daemon=True).start()
+
+    def _open(self, context: TrialContext) -> None:
+        self._context = context
+        self._expression = context.expression.open()
 
     def train(self, task: Assignment, folds: Sequence[int], epoch: int) -> list[dict[str, Any]]:
         """Train ``folds`` of a trial to ``epoch``; returns one dictionary of results per fold.
@@ -126,6 +146,15 @@ def _restore(trainer: Any, folder: Path) -> None:
         trainer.restore(folder)
     except TrialError as error:
         _log.warning("Fold %s starts again: %s", trainer.spec.fold, error)
+
+
+def _end_with(process: int) -> None:
+    """Wait for the end of another process, then end this one."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(process).wait()
+    os._exit(1)
 
 
 def _resident_bytes() -> int:

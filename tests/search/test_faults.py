@@ -29,10 +29,11 @@ from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.leaderboard import leaderboard, read_state
 from aio_tune.search.study import OptunaStudy
 from aio_tune.search_space import load_space
-from aio_tune.trial import TRIES, Assignment, RungReport, SharedMatrix, TrialContext, TrialRun, WorkerPool
+from aio_tune.trial import TRIES, Assignment, RungReport, TrialContext, TrialRun, WorkerPool
 from aio_tune.trial.worker import WARM_UP
 from tests.mlflow_runs import trial_runs
 from tests.place import PATIENCE, Place
+from tests.search.small_trials import PARAMS, context_of
 
 # Every search starts TensorFlow at least once: 6 to 16 s on a machine of two cores, and more on a busy one.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -385,36 +386,6 @@ def test_a_full_disk_stops_the_search_and_fails_no_trial(
     assert runs[f"full/{DIVERGES:04d}"] == {"status": "FAILED", "reason": rows[DIVERGES]["reason"]}
 
 
-def context_of(folder: Path, **changes: Any) -> TrialContext:
-    """Of trials that train for some tenths of a second: 64 rows of noise, two classes, two folds."""
-    import ray
-
-    rows = np.arange(64)
-    expression = np.random.default_rng(0).random((64, 64), dtype=np.float32)
-    halves = tuple((rows[rows % 2 != fold], rows[rows % 2 == fold]) for fold in (0, 1))
-    return TrialContext(
-        **{
-            "expression": SharedMatrix(ray.put(expression)),
-            "labels": (rows // 2 % 2).astype(np.int8),
-            "splits": (halves,),
-            "classes": ("negative", "positive"),
-            "metric": "auc",
-            "rungs": ((2, 1),),
-            "seed": 0,
-            "deterministic": False,
-            "trials_folder": folder / "trials",
-            "layouts_folder": folder / "layouts",
-            "folds_in_parallel": 1,
-            "cpus_per_fold": 1,
-            "gpus_per_fold": 0.0,
-            **changes,
-        }
-    )
-
-
-PARAMS = {"branches": "embedding", "embedding_width": 4, "fc_widths": [4]}
-
-
 @pytest.fixture
 def pools() -> Iterator[Pools]:
     """Makes pools, whose workers end with the test."""
@@ -502,7 +473,7 @@ def test_who_sees_the_gpus(pools: Pools, add_node: Node, tmp_path: Path, monkeyp
     assert ray.get(anyone.remote().__ray_call__.remote(seen)) == "0", "else this test shows nothing"
     assert ray.get(anyone.options(num_gpus=0.5).remote().__ray_call__.remote(seen)) == "0"
     trainable = tune.with_parameters(TrialTrainable, context=context)
-    coordinator = ray.remote(trainable).remote(config={"trial": 0, "params": PARAMS, "split": 0})
+    coordinator = ray.remote(trainable).remote(config={"trial": 0, "params": PARAMS, "split": 0, "slot": 0})
     assert ray.get(coordinator.__ray_call__.remote(seen)) == ""
 
     pool = pools(context)
