@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from aio_tune.models import build
 from aio_tune.models.safety import load_keras
-from aio_tune.training import FoldSpec, FoldTrainer
+from aio_tune.training import FoldSpec, FoldTrainer, split_params
 from aio_tune.training.fold import MODEL, masked
 from tests.models.small import CLASSES, TINY, samples
 
@@ -42,6 +43,22 @@ def test_they_change_what_is_learnt_and_stop_and_go_on(tmp_path: Path) -> None:
     alone = FoldTrainer(TINY, X, Y, SPEC, CLASSES, seed=3).train_to(4)
     assert not np.array_equal(alone.probabilities, straight.probabilities)
     assert alone.parameters == straight.parameters, "of the network that is kept"
+
+
+def test_every_head_begins_with_weights_of_its_own() -> None:
+    """Drawn from a seed of its own for each fold, as a layer built with it would; the task's own as without them."""
+    program = trainer(WITH).program
+    seeds = np.random.default_rng([9, 2]).integers(2**31, size=2)
+    heads = [
+        keras.initializers.HeNormal(seed=int(one))((TINY["fc_widths"][-1], n))
+        for one, n in zip(seeds, (3, 2), strict=True)
+    ]
+    state = program.initial_state(9)
+    for head in map(np.asarray, heads):
+        assert sum(part.shape == head.shape and np.array_equal(part, head) for part in state) == 1
+    plain = build(split_params(TINY)[1].model_dump(), program.input_shape, 2, 9)
+    for weights in plain.get_weights():
+        assert any(part.shape == weights.shape and np.array_equal(part, weights) for part in state)
 
 
 def test_without_a_weight_they_are_not_there() -> None:

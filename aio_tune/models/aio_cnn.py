@@ -20,6 +20,7 @@ from pydantic import Field
 
 from aio_tune.errors import TrialError
 from aio_tune.models.base import Network, Params
+from aio_tune.models.seeds import Seeds
 
 if TYPE_CHECKING:
     import keras
@@ -73,7 +74,7 @@ class AioCnn(Network):
         chosen = AioCnnParams.parse(params)
         if chosen.branches != "embedding":
             _check_pooling(chosen, input_shape)
-        seeds = _Seeds(seed)
+        seeds = Seeds(seed)
         picture = keras.Input(input_shape, name="picture")
         x = picture
         if chosen.input_dropout:
@@ -85,11 +86,14 @@ class AioCnn(Network):
             branches.append(_embedding(x, chosen, seeds))
         x = layers.Concatenate(name="concatenate")(branches) if len(branches) > 1 else branches[0]
         x = _fully_connected(x, chosen, seeds)
-        if chosen.head == "ordinal":
+        ordinal = chosen.head == "ordinal"
+        if ordinal:
             x = layers.Dense(1, use_bias=False, kernel_initializer=seeds.he(), name="severity")(x)
-        last = layers.Dense(n_classes, activation="softmax", kernel_initializer=seeds.he(), name="calls")
+        last = layers.Dense(
+            n_classes, activation="softmax", kernel_initializer="zeros" if ordinal else seeds.he(), name="calls"
+        )
         calls = last(x)
-        if chosen.head == "ordinal":
+        if ordinal:
             # Equal steps from class to class, to be learnt further: so the order is there from the beginning.
             last.kernel.assign(np.linspace(-1, 1, n_classes, dtype=np.float32)[np.newaxis])
         return keras.Model(picture, calls, name=self.name)
@@ -131,21 +135,6 @@ def _count_norm(params: AioCnnParams, features: int) -> int:
     return (4 if params.batch_norm else 1) * features
 
 
-class _Seeds:
-    """A different seed for each layer, all from one: Keras draws unseeded ones from a state shared by the process."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-
-    def next(self) -> int:
-        return int(self._random.integers(2**31))
-
-    def he(self) -> Any:
-        import keras
-
-        return keras.initializers.HeNormal(seed=self.next())
-
-
 def _check_pooling(params: AioCnnParams, input_shape: tuple[int, ...]) -> None:
     smallest = min(input_shape[:-1])
     if smallest // params.pool**params.depth < 1:
@@ -155,7 +144,7 @@ def _check_pooling(params: AioCnnParams, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _convolutions(x: Any, params: AioCnnParams, seeds: _Seeds) -> Any:
+def _convolutions(x: Any, params: AioCnnParams, seeds: Seeds) -> Any:
     from keras import layers, regularizers
 
     flat = len(x.shape) == 3
@@ -178,7 +167,7 @@ def _convolutions(x: Any, params: AioCnnParams, seeds: _Seeds) -> Any:
     return layers.Flatten(name="conv_flatten")(x)
 
 
-def _embedding(x: Any, params: AioCnnParams, seeds: _Seeds) -> Any:
+def _embedding(x: Any, params: AioCnnParams, seeds: Seeds) -> Any:
     from keras import layers, regularizers
 
     x = layers.Flatten(name="embedding_flatten")(x)
@@ -189,7 +178,7 @@ def _embedding(x: Any, params: AioCnnParams, seeds: _Seeds) -> Any:
     return _activate(x, params, "embedding")
 
 
-def _fully_connected(x: Any, params: AioCnnParams, seeds: _Seeds) -> Any:
+def _fully_connected(x: Any, params: AioCnnParams, seeds: Seeds) -> Any:
     from keras import layers, regularizers
 
     for i, width in enumerate(params.fc_widths, start=1):

@@ -47,6 +47,8 @@ class Network(ABC):
     Guarantees of every implementation:
         - ``count_parameters`` needs no Keras and tells what ``build(...).count_params()`` would;
         - ``build`` with the same arguments gives the same initial weights;
+        - whatever is random has a seed of its own, all of them from ``Seeds`` in one order, so that ``redrawn`` gives
+          the initial weights of any seed;
         - the output is (n, n_classes) float32, rows sum to 1, for two classes too;
         - the layers of its head have the names of ``HEAD``, and no others have;
         - what cannot be built is refused with ``TrialError`` before anything costs time.

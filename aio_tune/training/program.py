@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
-from aio_tune.models import build, last_hidden
+from aio_tune.models import build, last_hidden, redrawn, reseeding
 from aio_tune.training.backend import fused_kernels
 from aio_tune.training.settings import configuration, split_params
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import keras
 
 State = list[npt.NDArray[Any]]
+SEED = 0
+"""With which a configuration's network is built; its folds' seeds are drawn anew."""
 PREDICT_ROWS = 256
 PREDICT_BYTES = 4 * 2**20
 """Pictures predicted at once: fewer rows where pictures are large, so that a worker needs little memory for it."""
@@ -57,10 +59,13 @@ class Program:
         self.n_classes = n_classes
         self.configuration = configuration(params)
         self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
-        fused = fused_kernels()
-        plain, optimizer = self._build(seed=0), self.settings.make_optimizer()
-        self._plain: keras.Model = fused.with_fused_layers(plain) if fused else plain
-        self._model: keras.Model = self._with_auxiliary(self._plain, seed=0)
+        fused, optimizer = fused_kernels(), self.settings.make_optimizer()
+        # As anybody's Keras reads it: to draw initial weights for, and to be saved.
+        self._bare = build(self._network.model_dump(), input_shape, n_classes, SEED)
+        self._template = self._with_auxiliary(self._bare)
+        self._blank = [_to_numpy(variable) for variable in self._template.variables]
+        self._plain: keras.Model = (fused.with_fused_layers if fused else keras.models.clone_model)(self._bare)
+        self._model: keras.Model = self._with_auxiliary(self._plain)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
         self._model.compile(
             optimizer=fused.with_fused_update(optimizer) if fused else optimizer,
@@ -77,8 +82,9 @@ class Program:
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""
-        fresh = self._with_auxiliary(self._build(seed), seed)
-        return [*(_to_numpy(variable) for variable in fresh.variables), *(a.copy() for a in self._blank_optimizer)]
+        heads = zip(self._auxiliary_seeds(SEED), self._auxiliary_seeds(seed), strict=True)
+        reseeded = reseeding(SEED, seed, len(self._bare.layers)) | dict(heads)
+        return [*redrawn(self._template, self._blank, reseeded), *(a.copy() for a in self._blank_optimizer)]
 
     def load(self, state: State) -> None:
         """Give the network a fold's state."""
@@ -172,29 +178,24 @@ class Program:
             variable.assign(state[place[id(mine)]])
         self._bare.save(path)
 
-    @cached_property
-    def _bare(self) -> "keras.Model":
-        """The network as anybody's Keras reads it, to be saved."""
-        return self._build(seed=0)
-
-    def _with_auxiliary(self, plain: "keras.Model", seed: int) -> "keras.Model":
+    def _with_auxiliary(self, plain: "keras.Model") -> "keras.Model":
         """The network with one more softmax for each auxiliary task; itself if there is none."""
         import keras
 
         if not self.auxiliary:
             return plain
         hidden = last_hidden(plain)
-        seeds = np.random.default_rng([seed, len(self.auxiliary)]).integers(2**31, size=len(self.auxiliary))
         heads = [
             keras.layers.Dense(
-                n, activation="softmax", kernel_initializer=keras.initializers.HeNormal(seed=int(one)), name=f"also{i}"
+                n, activation="softmax", kernel_initializer=keras.initializers.HeNormal(seed=one), name=f"also{i}"
             )(hidden)
-            for i, (n, one) in enumerate(zip(self.auxiliary, seeds, strict=True), start=1)
+            for i, (n, one) in enumerate(zip(self.auxiliary, self._auxiliary_seeds(SEED), strict=True), start=1)
         ]
         return keras.Model(plain.input, [plain.output, *heads], name=plain.name)
 
-    def _build(self, seed: int) -> "keras.Model":
-        return build(self._network.model_dump(), self.input_shape, self.n_classes, seed)
+    def _auxiliary_seeds(self, seed: int) -> list[int]:
+        n = len(self.auxiliary)
+        return [int(one) for one in np.random.default_rng([seed, n]).integers(2**31, size=n)]
 
     def _variables(self) -> list[Any]:
         return [*self._model.variables, *self._model.optimizer.variables]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import aio_tune
 from aio_tune.errors import TrialError
-from aio_tune.models import NETWORKS, build, last_hidden
+from aio_tune.models import NETWORKS, build, last_hidden, redrawn, reseeding
 from aio_tune.models.aio_cnn import AioCnnParams
 from aio_tune.models.safety import load_keras
 from tests.models.small import TINY
@@ -44,6 +44,28 @@ def test_contract(network: str, shape: tuple[int, ...], n_classes: int, tmp_path
 
     model.save(tmp_path / "model.keras")  # also: all its layers are on the list of what is loaded
     assert np.array_equal(np.asarray(load_keras(tmp_path / "model.keras")(x)), probabilities)
+
+
+@pytest.mark.parametrize("head", ["softmax", "ordinal"])
+@pytest.mark.parametrize(("shape", "n_classes"), KINDS, ids=str)
+def test_drawn_anew_it_is_as_if_built_with_another_seed(shape: tuple[int, ...], n_classes: int, head: str) -> None:
+    tiny = {name: value for name, value in TINY.items() if name in AioCnnParams.model_fields}
+    params = {**tiny, "head": head, "dropout": 0.3, "input_dropout": 0.2}
+    model, other = (build(params, shape, n_classes, seed=seed) for seed in (1, 7))
+    before = numbers(model)
+    drawn = redrawn(model, before, reseeding(1, 7, len(model.layers)))
+    for variable, mine, expected in zip(other.variables, drawn, numbers(other), strict=True):
+        np.testing.assert_array_equal(mine, expected, err_msg=variable.path)
+        assert mine.dtype == expected.dtype
+    assert all(np.array_equal(a, b) for a, b in zip(before, numbers(model), strict=True)), "the model is as it was"
+    again = redrawn(model, before, reseeding(1, 1, len(model.layers)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, again, strict=True))
+    changed = sum(not np.array_equal(a, b) for a, b in zip(before, drawn, strict=True))
+    assert changed == sum("kernel" in v.path or "seed" in v.path for v in model.variables) - (head == "ordinal")
+
+
+def numbers(model: Any) -> list[Any]:
+    return [np.array(variable) for variable in model.variables]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
