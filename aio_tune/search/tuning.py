@@ -234,6 +234,8 @@ def run_trials(
     # Tune's result files would hold every curve a second time, and nothing here reads them.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "86400"
+    # Or else Tune would have one coordinator start after the other, some seconds each. The searcher knows the room.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "10000"
     # Tune's newer output prints a banner and a table even when asked to be silent.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     # The ledger has the reason; a traceback of each lost process on the console helps nobody.

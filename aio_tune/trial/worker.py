@@ -1,6 +1,7 @@
 """The process that trains folds; the only one of a search that holds TensorFlow."""
 
 import contextlib
+import gc
 import logging
 import os
 import threading
@@ -42,6 +43,9 @@ class FoldWorker:
             # Asking Ray for no GPU no longer hides them.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         configure_backend(threads, gpu_share, deterministic)
+        # What the libraries have made lives as long as the process: to look through it after every trial takes 0.3 s.
+        gc.collect()
+        gc.freeze()
         self._trial = -1
         self._trainers: dict[int, Any] = {}
         self._wear = _Wear()
