@@ -21,8 +21,10 @@ setup: $(VENV)/.stamp  ## install the locked packages into .venv
 demo: setup  ## the whole way on simulated cohorts, in a few minutes
 	$(BIN)/aio-tune demo
 
-test: setup  ## every test but those of test-cluster
-	$(BIN)/python -m pytest
+# Most tests wait for other processes. Each of the jobs takes up to 4 GB.
+JOBS ?= 2
+test: setup  ## every test but those of test-cluster; JOBS files at one time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-cluster: setup  ## what needs minutes and root: a real Slurm, nodes that die, ray up over SSH
 	$(BIN)/python -m pytest -m cluster tests/cluster
