@@ -21,7 +21,9 @@ from tests.search.small_trials import context_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PLACES = 3
-SPEC = SearchSpec.model_validate({"task": "ki67", "trials": PLACES, "epochs": 1, "folds": 2, "space": {}})
+SPEC = SearchSpec.model_validate(
+    {"task": "ki67", "trials": PLACES, "epochs": 1, "folds": 2, "space": {"dropout": {"float": [0.0, 0.6]}}}
+)
 NOTHING = "there is nothing to train"
 
 
