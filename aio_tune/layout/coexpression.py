@@ -28,7 +28,8 @@ EXAGGERATED, ITERATIONS = 100, 150
 On 136 real profiles of 9,866 genes, fitted on 108 of them, by the mean correlation of grid neighbours in the other 28
 (one split, one seed) and the seconds of one core: .398 in 8.2 s, against .398 in 6.9 s for (60, 120), .390 in 3.7 s for
 (50, 75), .397 in 14 s for (100, 250), .402 in 26 s for (125, 375) and .399 in 21 s for (250, 250); by the Barnes-Hut
-method .396 in 17 s for the same steps, and .398 in 32 to 40 s with scikit-learn (250, 250), which was used before.
+method .396 in 17 s for the same steps, and .398 in 32 to 40 s with scikit-learn (250, 250), which was used before. In
+other folds and for NHG it was the same within .003. Networks on both kinds of layout: docs/performance.md.
 """
 MIN_GENES = 5
 """With fewer genes there is nothing to arrange, and t-SNE has no neighbours to look at."""
