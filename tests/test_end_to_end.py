@@ -1,7 +1,7 @@
 """The main path on a tiny simulated cohort, through the command line and real processes.
 
 One search runs through undisturbed; a second one, the same but for its name, is interrupted by Ctrl-C, then killed by
-SIGKILL at ten random moments, and resumed each time. Both must end the same. What else can be lost (processes,
+SIGKILL at twenty random moments, and resumed each time. Both must end the same. What else can be lost (processes,
 nodes, disks) is in search/test_faults.py.
 """
 
@@ -81,7 +81,7 @@ def test_past_the_memory_budget_a_search_ends_the_same(searched: MainPath) -> No
     assert [path.name for path in left.iterdir()] == ["rows.lock"]
 
 
-KILLS = 10
+KILLS = 20
 # Seconds that a killed driver lives: from before its first line to after the last trial has ended.
 LONGEST = 24.0
 
