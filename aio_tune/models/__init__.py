@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aio_tune.errors import TrialError
 from aio_tune.models.aio_cnn import AioCnn
 from aio_tune.models.base import HEAD, Network
-from aio_tune.models.seeds import redrawn, reseeding
+from aio_tune.models.seeds import Seeds, redrawn, reseeding, to_numpy
 
 if TYPE_CHECKING:
     import keras
@@ -49,4 +49,14 @@ def last_hidden(model: "keras.Model") -> Any:
     return next(layer for layer in model.layers if layer.name in HEAD).input
 
 
-__all__ = ["DEFAULT_NETWORK", "NETWORKS", "Network", "build", "last_hidden", "redrawn", "reseeding"]
+__all__ = [
+    "DEFAULT_NETWORK",
+    "NETWORKS",
+    "Network",
+    "Seeds",
+    "build",
+    "last_hidden",
+    "redrawn",
+    "reseeding",
+    "to_numpy",
+]

@@ -1,6 +1,6 @@
 """What is random in a network: every layer that draws has a seed of its own, and all of them come from one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Seeds:
     """Seeds for one layer after the other: Keras draws unseeded ones from a state shared by the process."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | Sequence[int]) -> None:
         self._random = np.random.default_rng(seed)
 
     def next(self) -> int:
@@ -26,8 +26,8 @@ class Seeds:
         return keras.initializers.HeNormal(seed=self.next())
 
 
-def reseeding(of: int, to: int, n: int) -> dict[int, int]:
-    """The first ``n`` layer seeds of a network built with the seed ``of``, and what they are with ``to``."""
+def reseeding(of: int | Sequence[int], to: int | Sequence[int], n: int) -> dict[int, int]:
+    """The first ``n`` layer seeds of ``Seeds(of)``, and what they are with ``to``."""
     old, new = Seeds(of), Seeds(to)
     return {old.next(): new.next() for _ in range(n)}
 
@@ -55,8 +55,14 @@ def redrawn(
             drawn[id(layer.kernel)] = again(tuple(layer.kernel.shape), dtype=layer.kernel.dtype)
         if generator is not None:
             drawn[id(generator.state)] = keras.random.SeedGenerator(reseeded[layer.seed]).state.value
-    # Copies: on CPUs the backend may hand out its own memory.
     return [
-        np.array(keras.ops.convert_to_numpy(drawn[id(variable)])) if id(variable) in drawn else value.copy()
+        to_numpy(drawn[id(variable)]) if id(variable) in drawn else value.copy()
         for variable, value in zip(model.variables, values, strict=True)
     ]
+
+
+def to_numpy(variable: Any) -> npt.NDArray[Any]:
+    """A copy of a variable's numbers: on CPUs the backend may hand out its own memory, which a step overwrites."""
+    import keras
+
+    return np.array(keras.ops.convert_to_numpy(variable))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
-from aio_tune.models import build, last_hidden, redrawn, reseeding
+from aio_tune.models import Seeds, build, last_hidden, redrawn, reseeding, to_numpy
 from aio_tune.training.backend import fused_kernels
 from aio_tune.training.settings import configuration, split_params
 
@@ -63,7 +63,7 @@ class Program:
         # As anybody's Keras reads it: to draw initial weights for, and to be saved.
         self._bare = build(self._network.model_dump(), input_shape, n_classes, SEED)
         self._template = self._with_auxiliary(self._bare)
-        self._blank = [_to_numpy(variable) for variable in self._template.variables]
+        self._blank = [to_numpy(variable) for variable in self._template.variables]
         self._plain: keras.Model = (fused.with_fused_layers if fused else keras.models.clone_model)(self._bare)
         self._model: keras.Model = self._with_auxiliary(self._plain)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
@@ -77,13 +77,13 @@ class Program:
         self._model.optimizer.build(self._model.trainable_variables)
         self._epoch = fused.epoch_function(self._model) if fused else None
         self._answer = fused.predict_function(self._plain) if fused else self._plain.predict_on_batch
-        self._blank_optimizer = [_to_numpy(variable) for variable in self._model.optimizer.variables]
+        self._blank_optimizer = [to_numpy(variable) for variable in self._model.optimizer.variables]
         self.parameters = int(self._plain.count_params())
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""
-        heads = zip(self._auxiliary_seeds(SEED), self._auxiliary_seeds(seed), strict=True)
-        reseeded = reseeding(SEED, seed, len(self._bare.layers)) | dict(heads)
+        n = len(self.auxiliary)
+        reseeded = reseeding(SEED, seed, len(self._bare.layers)) | reseeding([SEED, n], [seed, n], n)
         return [*redrawn(self._template, self._blank, reseeded), *(a.copy() for a in self._blank_optimizer)]
 
     def load(self, state: State) -> None:
@@ -93,7 +93,7 @@ class Program:
 
     def unload(self) -> State:
         """The network's present state."""
-        return [_to_numpy(variable) for variable in self._variables()]
+        return [to_numpy(variable) for variable in self._variables()]
 
     def train_epoch(
         self,
@@ -184,25 +184,12 @@ class Program:
 
         if not self.auxiliary:
             return plain
-        hidden = last_hidden(plain)
+        hidden, seeds = last_hidden(plain), Seeds([SEED, len(self.auxiliary)])
         heads = [
-            keras.layers.Dense(
-                n, activation="softmax", kernel_initializer=keras.initializers.HeNormal(seed=one), name=f"also{i}"
-            )(hidden)
-            for i, (n, one) in enumerate(zip(self.auxiliary, self._auxiliary_seeds(SEED), strict=True), start=1)
+            keras.layers.Dense(n, activation="softmax", kernel_initializer=seeds.he(), name=f"also{i}")(hidden)
+            for i, n in enumerate(self.auxiliary, start=1)
         ]
         return keras.Model(plain.input, [plain.output, *heads], name=plain.name)
 
-    def _auxiliary_seeds(self, seed: int) -> list[int]:
-        n = len(self.auxiliary)
-        return [int(one) for one in np.random.default_rng([seed, n]).integers(2**31, size=n)]
-
     def _variables(self) -> list[Any]:
         return [*self._model.variables, *self._model.optimizer.variables]
-
-
-def _to_numpy(variable: Any) -> npt.NDArray[Any]:
-    import keras
-
-    # A copy: on CPUs the backend may hand out its own memory, which the next step overwrites.
-    return np.array(keras.ops.convert_to_numpy(variable))
