@@ -103,14 +103,14 @@ def make_folds(
         patients: patient of each row, length n.
         k: number of folds, at least 2.
         seed: of the draw, 0 or more.
-        classes: class names, for error messages only.
+        classes: class names; each class must have patients. Without names these are the classes that are seen.
 
     Returns:
         Folds whose indices refer to the rows given, those with a missing label counted too.
 
     Raises:
-        SearchError: k is below 2, there are not two classes, a class has fewer patients than k, or whole patients
-            cannot be dealt so that every fold has every class on both sides.
+        SearchError: k is below 2, there are not two classes, a class has fewer patients than k, be it none, or whole
+            patients cannot be dealt so that every fold has every class on both sides.
         ValueError: the lengths differ.
     """
     if len(labels) != len(patients):
@@ -127,7 +127,7 @@ def make_folds(
 
     splitter = StratifiedGroupKFold(n_splits=k, shuffle=True, random_state=seed)
     pairs = [(rows[train], rows[valid]) for train, valid in splitter.split(rows, y, groups)]
-    _check_both_sides(pairs, labels, np.unique(y))
+    _check_both_sides(pairs, labels, np.unique(y), classes)
     return Folds(seed=seed, train=tuple(train for train, _ in pairs), valid=tuple(valid for _, valid in pairs))
 
 
@@ -140,15 +140,19 @@ def _check_classes(y: npt.NDArray[np.integer], groups: npt.NDArray[np.intp], k: 
     for code in present:
         patients = np.unique(groups[y == code]).size
         if patients < k:
-            name = names[code] if names else code
             raise SearchError(
-                f"Expected at least {k} patients of class {name} for {k} folds. Received {patients}.",
-                f"Use {patients} folds or fewer, or more samples." if patients >= 2 else "Use more samples.",
+                f"Expected at least {k} patients of class {_name(code, names)} for {k} folds. Received {patients}.",
+                f"Use {patients} folds or fewer, or more samples."
+                if patients >= 2
+                else "Use more samples, or a task without this class.",
             )
 
 
 def _check_both_sides(
-    pairs: list[tuple[Rows, Rows]], labels: npt.NDArray[np.integer], present: npt.NDArray[np.integer]
+    pairs: list[tuple[Rows, Rows]],
+    labels: npt.NDArray[np.integer],
+    present: npt.NDArray[np.integer],
+    names: Sequence[str],
 ) -> None:
     """Enough patients per class is necessary, not sufficient: a patient may bring many samples of several classes."""
     for number, sides in enumerate(pairs):
@@ -156,6 +160,11 @@ def _check_both_sides(
             missing = np.setdiff1d(present, labels[rows])
             if missing.size:
                 raise SearchError(
-                    f"Expected every class in the {side} rows of fold {number}. Received none of class {missing[0]}.",
+                    f"Expected every class in the {side} rows of fold {number}. "
+                    f"Received none of class {_name(int(missing[0]), names)}.",
                     "Too many samples belong to too few patients: use fewer folds or another seed.",
                 )
+
+
+def _name(code: int, names: Sequence[str]) -> str:
+    return names[code] if names else str(code)

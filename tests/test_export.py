@@ -327,6 +327,7 @@ def test_the_golden_v1_export_is_read_with_its_exact_values(tmp_path: Path) -> N
     assert first.notes == (
         "1 title has no profile.",
         "GSE96058: 1 subject without a profile left out by the export.",
+        "PAM50 subtype: no 'pam50 subtype' in obs of dataset.h5ad, left missing.",
     )
     assert second.notes == ("Made up for a test.",)
     places = dict(h5ad_entries(tmp_path / "dataset.h5ad"))

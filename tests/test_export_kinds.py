@@ -13,7 +13,7 @@ from anndata.io import read_elem, write_elem
 from aio_tune.cohorts import OmicsUnit, read_folder
 from aio_tune.dataset import AioDataset, open_dataset
 from aio_tune.dataset.h5ad import export_h5ad
-from tests.cohorts.h5ad_files import ANNDATA_YAML, write_h5ad
+from tests.cohorts.h5ad_files import ANNDATA_YAML, OBS, write_h5ad
 from tests.test_export import _with_plain_text, positions_of, prepare, refused
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -87,7 +87,8 @@ def test_a_layer_that_a_description_names(tmp_path: Path) -> None:
 
 
 def test_a_cohort_of_the_file_without_the_kind(tmp_path: Path) -> None:
-    folder = described(tmp_path, [[0, 1, 1], [NAN, NAN, NAN], [0.5, 1, 0.25]])
+    patients = {"Patient": ["P1", "P2", "P3"]}
+    folder = described(tmp_path, [[0, 1, 1], [NAN, NAN, NAN], [0.5, 1, 0.25]], obs=OBS | patients)
     text = (folder / "anndata.yaml").read_text().replace("name: ours\n", "").replace("platform:", "cohort:")
     (folder / "anndata.yaml").write_text(text)
     one, two = read_folder(folder)

@@ -3,9 +3,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from aio_tune.dataset import write_dataset
 from aio_tune.errors import SearchError
 from aio_tune.folds import Folds, make_folds
+from aio_tune.search.rows import training_rows
 from aio_tune.tasks import MISSING
+from tests.test_dataset import assembly, cohort
 
 
 @st.composite
@@ -142,13 +145,29 @@ def test_impossible_requests_are_refused(labels, k, classes, message):
 )
 def test_patients_that_cannot_be_dealt_are_refused(labels, patients, side):
     # Each class has two patients, enough for two folds, but some patients are of both classes.
-    with pytest.raises(SearchError, match=f"every class in the {side} rows of fold 0"):
-        make_folds(np.array(labels, np.int8), list(patients), 2, 0)
+    said = f"every class in the {side} rows of fold 0.* of class"
+    for names, named in (((), "[01]"), (("negative", "positive"), "(negative|positive)")):
+        with pytest.raises(SearchError, match=rf"{said} {named}\."):
+            make_folds(np.array(labels, np.int8), list(patients), 2, 0, names)
 
 
 def test_one_patient_per_label():
     with pytest.raises(ValueError, match="one patient per label"):
         make_folds(np.array([0, 1]), ["A"], 2, 0)
+
+
+def test_a_search_refuses_a_class_that_too_few_patients_have_by_its_name(tmp_path):
+    few, none = cohort("Few", 30), cohort("None", 30, seed=1)
+    few.clinical["nhg"] = ["G3"] * 2 + ["G1", "G2"] * 14
+    none.clinical["nhg"] = ["G1", "G2"] * 15
+    dataset = write_dataset(assembly(few, none), tmp_path / "data")
+    with pytest.raises(SearchError, match=r"at least 3 patients of class G3 for 3 folds\. Received 2\. Use 2 folds"):
+        training_rows(dataset, "nhg", ["Few"], 3, 0)
+    with pytest.raises(SearchError, match=r"class G3 for 3 folds\. Received 0\. .* or a task without this class"):
+        training_rows(dataset, "nhg", ["None"], 3, 0)
+    rows = training_rows(dataset, "nhg", ["Few", "None"], 2, 0)
+    assert rows.class_counts()["G3"] == 2
+    assert rows.folds == make_folds(rows.labels, rows.patients, 2, 0), "names change no folds"
 
 
 @pytest.mark.real

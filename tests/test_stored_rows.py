@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,42 @@ def test_what_a_killed_process_left_goes_with_the_next_one(dataset: AioDataset, 
     other = StoredRows.of(dataset, np.arange(10)).open()
     assert files(scratch) == [".f32", ".pickle"]
     assert other.shape == (10, 7)
+
+
+def test_what_a_killed_unpacking_left_goes_before_room_is_looked_for(
+    dataset: AioDataset, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its own bytes could be those that its resumption lacks."""
+    code = (
+        "import os, pickle, sys, tempfile\n"
+        "tempfile.tempdir = sys.argv[2]\n"
+        "import aio_tune.dataset.stored as module\n"
+        "def killed(*given, before=module._pieces_with):\n"
+        "    yield next(before(*given))\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "module._pieces_with = killed\n"
+        "pickle.load(open(sys.argv[1], 'rb')).open()\n"
+    )
+    stored = StoredRows.of(dataset, np.arange(200))
+    pickled = scratch / "stored.pickle"
+    pickled.write_bytes(pickle.dumps(stored))
+    left = []
+    before = shutil.disk_usage
+
+    def looked(path: Path) -> tuple[int, int, int]:
+        left.append(files(scratch))
+        return before(path)
+
+    monkeypatch.setattr("shutil.disk_usage", looked)
+    for resume in (stored.open, forget_unused):
+        done = subprocess.run([sys.executable, "-c", code, pickled, scratch], check=False)
+        assert done.returncode == -9
+        assert files(scratch) == [".partial", ".pickle"]
+        resume()
+        gc.collect()
+        forget_unused()
+        assert files(scratch) == [".pickle"]
+    assert left == [[".pickle"]]
 
 
 def test_processes_that_want_the_same_rows_unpack_them_once(dataset: AioDataset, scratch: Path) -> None:

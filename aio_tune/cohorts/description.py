@@ -1,6 +1,7 @@
 """Description files: small YAML files beside a cohort's data that say what the data cannot say of themselves."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -51,17 +52,21 @@ class LabelColumn(Model):
 def read_label_columns(
     columns: Mapping[str, LabelColumn], cohort: str, there: Collection[str], tasks: Mapping[str, Task], where: str
 ) -> list[Label]:
-    """What a description says of labels, and what the tasks say of this cohort beside it, as far as it is there.
+    """What a description says of labels, and what the tasks say of this cohort beside it.
 
     Args:
         columns: task -> its column.
         cohort: its name.
-        there: the columns that the file has.
+        there: the columns that the file has, as it writes them.
         tasks: the questions that there are, by name.
         where: name of the description, for messages.
 
+    Returns:
+        Labels whose keys are columns as the file writes them. Of a task that names this cohort for a column that is not
+        there, the key is the task's: ``read_labels`` has a note on that.
+
     Raises:
-        CohortError: a task or a class is unknown.
+        CohortError: a task or a class is unknown, or several columns are what a task may mean.
     """
     out = []
     for task, label in columns.items():
@@ -76,4 +81,18 @@ def read_label_columns(
                 f"Expected the classes {', '.join(tasks[task].classes)} for {task} in {where}. Received {unknown[0]!r}."
             )
         out.append(Label(task, label.column, {value.lower(): name for value, name in label.classes.items()}))
-    return out + [label for label in labels_of(cohort, tasks) if label.task not in columns and label.key in there]
+    declared = [label for label in labels_of(cohort, tasks) if label.task not in columns]
+    return out + [replace(label, key=_as_written(label, there, where)) for label in declared]
+
+
+def _as_written(label: Label, there: Collection[str], where: str) -> str:
+    """The column that a task's key means, in any case and with any spaces; the key itself where there is none."""
+    found = [name for name in there if " ".join(name.lower().split()) == label.key]
+    if label.key in found or not found:
+        return label.key
+    if len(found) > 1:
+        raise CohortError(
+            f"Expected one column {label.key!r}, in any case, for {label.task}. Received {', '.join(found)}.",
+            f"Name the one that is meant under labels in {where}.",
+        )
+    return found[0]

@@ -35,6 +35,7 @@ from aio_tune.cohorts.h5ad_description import (
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
 from aio_tune.cohorts.lengths import counts_to_tpm
 from aio_tune.cohorts.omics import Omics, check_kind_name, check_values
+from aio_tune.cohorts.patients import refuse_in_two_cohorts, refuse_missing
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -71,7 +72,7 @@ class AnnDataFile(CohortFormat):
             notes: list[str] = []
             if described.expression.lengths is not None:
                 length = _lengths(file, described.expression.lengths)
-                notes = counts_to_tpm(values, length, file.names("obs"), file.where(layer))
+                notes = counts_to_tpm(values, length, file.names("obs"), file.names("var"), file.where(layer))
                 symbols = [symbol if known else None for symbol, known in zip(symbols, length < np.inf, strict=True)]
             check_unit(values, unit, file.where(layer))
             if given is None:
@@ -92,7 +93,7 @@ class AnnDataFile(CohortFormat):
                 tasks=tasks,
                 sources={p.name: sha256_of(p) for p in (path, folder / DESCRIPTION) if p.is_file()},
             )
-            return [reading.cohort(name, rows) for name, rows in reading.rows_by_cohort().items()]
+            return reading.cohorts()
 
 
 def gene_symbols(file: H5adFile, described: Description | None) -> list[str | None]:
@@ -210,39 +211,43 @@ class _Reading:
     tasks: Mapping[str, Task]
     sources: dict[str, str]
 
-    def rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
-        """The rows of each cohort: in the order of the export, else of first appearance."""
+    def cohorts(self) -> list[Cohort]:
+        """Those of the file: in the order of the export, else of first appearance."""
+        rows_of, column = self._rows_by_cohort(), self.described.clinical.patient
+        if column is not None and len(rows_of) > 1:
+            patients = {name: self._cells(column, rows) for name, rows in rows_of.items()}
+            refuse_in_two_cohorts(patients, f"obs of {self.file.path.name}")
+        return [self._cohort(name, rows) for name, rows in rows_of.items()]
+
+    def _rows_by_cohort(self) -> dict[str, npt.NDArray[np.intp]]:
         samples = self.file.names("obs")
         column = self.described.clinical.cohort
         if column is None:
             return {self.described.name: np.arange(len(samples))}
         names = self.file.column("obs", column)
-        if "" in names:
-            raise CohortError(
-                f"Expected a cohort for every sample in column {column!r} of obs of {self.file.path.name}. "
-                f"Received none for {samples[names.index('')]!r}."
-            )
+        refuse_missing(names, samples, "cohort", f"obs of {self.file.path.name} in column {column!r}")
         order = list(dict.fromkeys(names))
         if self.is_export and self.provenance is not None:
             order = self.provenance.in_order(order, self.file.path.name)
         return {name: np.flatnonzero(np.asarray(names) == name) for name in order}
 
-    def cohort(self, name: str, rows: npt.NDArray[np.intp]) -> Cohort:
-        """The cohort of these rows."""
+    def _cohort(self, name: str, rows: npt.NDArray[np.intp]) -> Cohort:
         clinical = self.described.clinical
         where = f"obs of {self.file.path.name}"
         samples = self._cells(clinical.sample, rows) or [self.file.names("obs")[row] for row in rows]
         _refuse_duplicates(samples, where)
-        described = read_label_columns(self.described.labels, name, self.file.columns("obs"), self.tasks, DESCRIPTION)
-        cells = {label.key: self._cells(label.key, rows) for label in described}
+        described, columns = self.described.labels, self.file.columns("obs")
+        known = read_label_columns(described, name, columns, self.tasks, DESCRIPTION)
+        # A column that the description names must be there; one that only a task names may be missing.
+        keys = [label.key for label in known if label.task in described or label.key in columns]
+        cells = {key: self._cells(key, rows) for key in keys}
         records = [{key: column[row] for key, column in cells.items()} for row in range(len(rows))]
-        labels, more = read_all_labels(described, self.tasks, samples, records, where)
+        labels, more = read_all_labels(known, self.tasks, samples, records, where)
         notes = [*self.notes, *more]
-        patients = self._cells(clinical.patient, rows) or samples
-        if "" in patients:
-            raise CohortError(
-                f"Expected a patient for every sample of {where}. Received none for {samples[patients.index('')]!r}."
-            )
+        patients = samples
+        if clinical.patient is not None:
+            patients = self._cells(clinical.patient, rows)
+            refuse_missing(patients, samples, "patient", where)
         subjects = clinical_table(
             samples=samples,
             patients=[patient if ":" in patient else f"{name}:{patient}" for patient in patients],

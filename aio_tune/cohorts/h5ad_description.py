@@ -21,8 +21,9 @@ labels:                        # optional; task: column of obs, and what its val
 omics:                         # optional; further kinds, each a layer; NaN in all genes of a sample that has none
   methylation: {layer: methylation, unit: beta}       # beta, 0 to 1, or log2 ratio
 
-A patient id that holds a colon names its cohort already (``GSE96058:F8``) and is taken as it is. Values of obs count as
-the text that one sees: true is 1, whole numbers have no decimals.
+A patient id that holds a colon names its cohort already (``GSE96058:F8``) and is taken as it is; one without, in two
+cohorts of the file, is refused, for it may be one person. Values of obs count as the text that one sees: true is 1,
+whole numbers have no decimals. Where a task declared with ``--task`` names a column, case and spaces do not matter.
 """
 
 from pathlib import Path

@@ -19,8 +19,8 @@ labels:                        # task: column, and what its values mean; NA and 
 """
 
 import csv
-from collections.abc import Mapping
-from dataclasses import replace
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -36,8 +36,9 @@ from aio_tune.cohorts.clinical import (
     read_number,
 )
 from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_label_columns
-from aio_tune.cohorts.lengths import counts_to_tpm, read_lengths
-from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table
+from aio_tune.cohorts.lengths import counts_to_tpm, length_of, read_lengths
+from aio_tune.cohorts.patients import refuse_missing
+from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, refuse_repeated
 from aio_tune.cohorts.units import check_unit
 from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
@@ -97,9 +98,9 @@ class GenericTable(CohortFormat):
         if described.expression.lengths is not None:
             lengths = inside(folder, described.expression.lengths, DESCRIPTION)
             known = read_lengths(lengths)
-            length = np.asarray([known.get(name, np.inf) for name in table.row_names])
-            notes += counts_to_tpm(table.values, length, table.columns, expression_file.name)
-            symbols = [name if name in known else None for name in table.row_names]
+            length = np.asarray([length_of(name, known) for name in table.row_names])
+            notes += counts_to_tpm(table.values, length, table.columns, table.row_names, expression_file.name)
+            symbols = [name if bases < np.inf else None for name, bases in zip(table.row_names, length, strict=True)]
             sources.append(lengths)
         check_unit(table.values, unit, expression_file.name)
 
@@ -110,11 +111,7 @@ class GenericTable(CohortFormat):
         patients = samples
         if described.clinical.patient is not None:
             patients = _column(described.clinical.patient, columns, records, clinical_file)
-            if "" in patients:
-                raise CohortError(
-                    f"Expected a patient for every sample of {clinical_file.name}. "
-                    f"Received none for {samples[patients.index('')]!r}."
-                )
+            refuse_missing(patients, samples, "patient", clinical_file.name)
         platforms = [""] * len(samples)
         if described.clinical.platform is not None:
             platforms = _column(described.clinical.platform, columns, records, clinical_file)
@@ -173,18 +170,18 @@ def _column(column: str, columns: list[str], records: list[dict[str, str]], path
 
 
 def _labels(described: _Description, tasks: Mapping[str, Task], columns: list[str], path: Path) -> list[Label]:
-    labels = read_label_columns(described.labels, described.name, columns, tasks, DESCRIPTION)
-    return [replace(label, key=_key(label.key, columns, path)) for label in labels]
+    named = {
+        task: label.model_copy(update={"column": _key(label.column, columns, path)})
+        for task, label in described.labels.items()
+    }
+    return read_label_columns(named, described.name, columns, tasks, DESCRIPTION)
 
 
 def _read_records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names, lower case, and one record per row, all as text; CSV or TSV by the header."""
     with open_text(path) as file:
         text = file.read()
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    delimiter = "\t" if header.count("\t") > header.count(",") else ","
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
+    rows = [[cell.strip() for cell in row] for row in _parse(text, path) if row]
     if len(rows) < 2:
         raise CohortError(f"Expected a clinical table with rows. Received {path.name}, which has none.")
     columns = [cell.lower() for cell in rows[0]]
@@ -198,54 +195,84 @@ def _read_records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, [dict(zip(columns, row, strict=True)) for row in rows[1:]]
 
 
+def _parse(text: str, path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV or TSV file; of a blank line, nothing."""
+    header = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
+    delimiter = "\t" if header.count("\t") > header.count(",") else ","
+    # Without strict a quote that nobody closes takes all that follows into its cell, and the rows are gone.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    first_line = 1
+    try:
+        for row in reader:
+            yield row
+            first_line = reader.line_num + 1
+    except csv.Error as error:
+        raise CohortError(
+            f"Expected a delimited text table in {path.name}. "
+            f"Received something else in the row that begins in line {first_line} ({error}).",
+            "Does it have a quote that is not closed?",
+        ) from error
+
+
 def read_expression(path: Path, genes_in: str) -> TextTable:
     """A table with samples as its columns, whichever way the file lies; CSV, TSV (plain or gzip) or Parquet.
 
     Raises:
-        CohortError: it cannot be read as one, or a sample stands in it twice.
+        CohortError: it cannot be read as one, or a sample stands in it twice. A gene may.
     """
-    table = _read_parquet(path) if path.suffix == ".parquet" else read_text_table(path)
+    table = read_as_it_lies(path, repeated=genes_in == "columns")
     if genes_in == "rows":
         return table
     samples = tuple(table.row_names)
-    if len(set(samples)) < len(samples):
-        twice = next(name for i, name in enumerate(samples) if name in samples[:i])
-        raise CohortError(f"Expected each sample once in {path.name}. Received {twice!r} more than once.")
+    refuse_repeated(samples, path)
     return TextTable(np.ascontiguousarray(table.values.T), samples, {}, list(table.columns))
 
 
-def _read_parquet(path: Path) -> TextTable:
-    """A Parquet table: the first column of text names the rows, all other columns are numbers."""
+def read_as_it_lies(path: Path, *, repeated: bool = True) -> TextTable:
+    """A table with the file's columns as its columns; CSV, TSV (plain or gzip) or Parquet.
+
+    Args:
+        path: the file.
+        repeated: whether columns may share a name.
+
+    Raises:
+        CohortError: as ``read_text_table``.
+    """
+    return _read_parquet(path, repeated) if path.suffix == ".parquet" else read_text_table(path, repeated=repeated)
+
+
+def _read_parquet(path: Path, repeated: bool) -> TextTable:
+    """A Parquet table: the column of text names the rows, all other columns are numbers."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:  # read_table refuses columns of one name
+            table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise CohortError(f"Expected a Parquet file. Received {path.name}: {str(error).splitlines()[0]}.") from error
     names = list(table.column_names)
-    text = [
-        n
-        for n in names
-        if pa.types.is_string(table.schema.field(n).type) or pa.types.is_large_string(table.schema.field(n).type)
-    ]
-    if len(text) != 1 or table.num_rows == 0 or len(names) < 2 or len(set(names)) < len(names):
+    kinds = table.schema.types
+    text = [i for i, kind in enumerate(kinds) if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
+    if len(text) != 1 or table.num_rows == 0 or len(names) < 2:
         raise CohortError(
-            f"Expected one text column that names the rows, number columns of different names, and rows "
-            f"in {path.name}. Received {len(text)} text columns, {len(names) - len(text)} others, "
-            f"{table.num_rows} rows."
+            f"Expected one text column that names the rows, number columns, and rows in {path.name}. "
+            f"Received {len(text)} text columns, {len(names) - len(text)} others, {table.num_rows} rows."
         )
-    numbers = [name for name in names if name != text[0]]
+    numbers_at = [i for i in range(len(names)) if i != text[0]]
+    numbers = [names[i] for i in numbers_at]
+    if not repeated:
+        refuse_repeated(numbers, path)
     row_names = [str(cell) for cell in table.column(text[0]).to_pylist()]
     values = np.empty((len(numbers), table.num_rows), dtype=np.float32)
-    for i, name in enumerate(numbers):
-        kind = table.schema.field(name).type
+    for i, (at, name) in enumerate(zip(numbers_at, numbers, strict=True)):
+        kind = kinds[at]
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise CohortError(f"Expected numbers in column {name!r} of {path.name}. Received {kind}.")
-        values[i] = table.column(name).to_numpy()
+        values[i] = table.column(at).to_numpy()
         if not np.isfinite(values[i]).all():
             row = row_names[int(np.flatnonzero(~np.isfinite(values[i]))[0])]
             raise CohortError(
                 f"Expected a number in every cell of {path.name}. Received none in row {row!r}, column {name!r}."
             )
-    return TextTable(values, tuple(numbers), {text[0]: row_names}, row_names)
+    return TextTable(values, tuple(numbers), {names[text[0]]: row_names}, row_names)

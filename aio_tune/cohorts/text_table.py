@@ -20,7 +20,7 @@ from aio_tune.cohorts.growing import GrowingMatrix
 from aio_tune.cohorts.streams import is_gzip, open_bytes, open_text, refusing_damage
 from aio_tune.errors import CohortError
 
-__all__ = ["TextTable", "is_gzip", "open_text", "put_first", "read_text_table", "refusing_damage"]
+__all__ = ["TextTable", "is_gzip", "open_text", "put_first", "read_text_table", "refuse_repeated", "refusing_damage"]
 
 _BLOCK_BYTES = 4 << 20  # small enough for a processor's cache, large enough that Python's share does not show
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)")
@@ -33,7 +33,7 @@ class TextTable:
     Attributes:
         values: float32, finite, shape (n_number_columns, n_rows): one file column per row, because the cohorts' files
             have samples in columns and the rest of the package has them in rows.
-        columns: names of the number columns, unique.
+        columns: names of the number columns; unique, unless the reader was asked to take repeated ones.
         text: the columns of text by name; ``""`` is a name like another.
         row_names: the first text column of the file.
     """
@@ -44,7 +44,7 @@ class TextTable:
     row_names: list[str]
 
 
-def read_text_table(path: Path, is_number: Callable[[str], bool] | None = None) -> TextTable:
+def read_text_table(path: Path, is_number: Callable[[str], bool] | None = None, *, repeated: bool = False) -> TextTable:
     """Reads a delimited table whose first column names the rows.
 
     Byte-order marks, CRLF and quoted fields are read properly; so is a header one cell short, as R's ``write.table``
@@ -54,15 +54,19 @@ def read_text_table(path: Path, is_number: Callable[[str], bool] | None = None) 
     Args:
         path: the file, plain or gzip.
         is_number: tells by its header name whether a column holds numbers; by default all but the first do.
+        repeated: whether number columns may share a name, as genes may and samples may not.
 
     Raises:
-        CohortError: the file is empty, truncated, ragged, unpacks to more than it should, has a duplicate column, or
-            has a cell that is not a finite number (row and column named).
+        CohortError: the file is empty, truncated, ragged, unpacks to more than it should, has a number column without
+            a name or, unless ``repeated``, two of one name, or has a cell that is not a finite number (row and column
+            named).
     """
     header, delimiter, skip = _read_header(path)
     number = [i > 0 if is_number is None else is_number(name) for i, name in enumerate(header)]
     columns = [name for name, flag in zip(header, number, strict=True) if flag]
-    _refuse_duplicates(columns, path)
+    _refuse_unnamed(columns, path)
+    if not repeated:
+        refuse_repeated(columns, path)
     text_at = [i for i, flag in enumerate(number) if not flag]
     if not columns or not text_at:
         raise CohortError(
@@ -125,10 +129,18 @@ def _read_header(path: Path) -> tuple[list[str], str, int]:
     return header, delimiter, skipped + 1
 
 
-def _refuse_duplicates(columns: Sequence[str], path: Path) -> None:
-    twice = [name for name, count in Counter(columns).items() if count > 1]
+def refuse_repeated(samples: Sequence[str], path: Path) -> None:
+    """Refuse a table in which a sample stands twice.
+
+    Raises:
+        CohortError: naming the first one.
+    """
+    twice = [name for name, count in Counter(samples).items() if count > 1]
     if twice:
         raise CohortError(f"Expected each sample once in {path.name}. Received {twice[0]!r} more than once.")
+
+
+def _refuse_unnamed(columns: Sequence[str], path: Path) -> None:
     if "" in columns:
         raise CohortError(
             f"Expected a name for every column of {path.name}. Received column {columns.index('') + 2} without."

@@ -169,7 +169,10 @@ def forget_unused(wait: float = 0.0) -> None:
 
 
 def _remove_unused(folder: Path) -> int:
-    """Remove them; returns how many are still in use."""
+    """Remove them, under the lock; returns how many are still in use."""
+    # Who unpacks holds the lock, so what is unfinished now is a dead process's, and takes room from the next one.
+    for path in folder.glob("*.partial"):
+        path.unlink()
     used = 0
     for path in folder.glob("*.f32"):
         with path.open("rb") as file:

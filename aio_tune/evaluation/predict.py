@@ -10,8 +10,8 @@ import numpy.typing as npt
 from aio_tune.calibration import NO_CALL
 from aio_tune.calls import calls_table
 from aio_tune.cohorts.omics_files import read_omics
-from aio_tune.cohorts.table import read_expression
-from aio_tune.cohorts.text_table import TextTable
+from aio_tune.cohorts.table import read_as_it_lies
+from aio_tune.cohorts.text_table import TextTable, refuse_repeated
 from aio_tune.cohorts.units import Unit, check_unit, sum_duplicates, to_common
 from aio_tune.errors import CohortError, EvaluationError
 
@@ -137,7 +137,8 @@ def read_samples(ensemble: Predictor, path: Path, unit: Unit | None = None) -> "
     """
     import pandas as pd
 
-    values, samples, symbols = _orient(read_expression(path, "rows"), ensemble.genes, path.name)
+    values, samples, symbols = _orient(read_as_it_lies(path), ensemble.genes, path.name)
+    refuse_repeated(samples, path)
     if unit is None:
         unit = _only_unit(values, path.name)
     else:

@@ -95,7 +95,7 @@ def training_rows(
         memory_budget: GiB that their expression may take in a node's memory; None is a quarter of this machine's.
 
     Raises:
-        SearchError: a cohort is not in the dataset, or a class has too few patients.
+        SearchError: a cohort is not in the dataset, or a class of the task has fewer than k patients, or none.
     """
     unknown = [name for name in cohorts if name not in dataset.cohort_names]
     if unknown:
@@ -113,7 +113,7 @@ def training_rows(
             f"Expected patients with a known {task.title} in {', '.join(cohorts)}. Received none.",
             "`aio-tune describe` counts the labels of every cohort.",
         )
-    folds = make_folds(labels, samples["patient_id"].to_numpy(), k, seed)
+    folds = make_folds(labels, samples["patient_id"].to_numpy(), k, seed, task.classes)
     stored = StoredRows.of(dataset, known)
     budget = psutil.virtual_memory().total / 4 if memory_budget is None else memory_budget * 2**30
     return TrainingRows(task, samples, labels, stored, folds, in_memory=stored.nbytes <= budget)

@@ -19,6 +19,7 @@ from aio_tune.cohorts.h5ad_file import open_h5ad
 from aio_tune.cohorts.h5ad_positions import h5ad_entries
 from aio_tune.cohorts.positions import Position
 from aio_tune.errors import CohortError
+from aio_tune.tasks import with_declared
 from tests.cohorts.h5ad_files import ANNDATA_YAML, OBS, VAR, X, write_h5ad, write_h5ad_example
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "h5ad").glob("*.h5ad"))
@@ -121,6 +122,43 @@ def test_a_column_tells_the_cohorts_of_one_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(two.expression, X[[1]])
 
 
+def test_a_patient_of_two_cohorts_is_one_person_if_the_id_says_so(tmp_path: Path) -> None:
+    description = "expression: {unit: log2(TPM+1)}\nclinical: {cohort: Batch, patient: Patient}\n"
+    write_h5ad(tmp_path / "x.h5ad")
+    assert refused(tmp_path, description) == (
+        "Expected each patient in one cohort of obs of x.h5ad. Received 'P1' in 'one' and in 'two'. "
+        "Write STUDY:P1 in both if it is one person, one:P1 and two:P1 if not."
+    )
+    for ids in (["STUDY:P1", "STUDY:P1", "P2"], ["P1", "two:P1", "P2"]):
+        write_h5ad(tmp_path / "x.h5ad", obs=OBS | {"Patient": ids})
+        one, two = read(tmp_path, description)
+        expected = [ids[0] if ":" in ids[0] else "one:P1", ids[1]]
+        assert [*one.clinical["patient_id"][:1], *two.clinical["patient_id"]] == expected
+
+
+@pytest.mark.parametrize("column", ["Size_mm", "size_mm", " SIZE_MM"])
+def test_a_declared_task_finds_its_column_or_says_that_there_is_none(tmp_path: Path, column: str) -> None:
+    write_h5ad(tmp_path / "x.h5ad", obs=OBS | {column: ["10", "NA", "30"]})
+    declaration = "title: {0}\nclasses: [small, large]\nlabels: {{ours: {{key: {0}, above: 20}}}}\n"
+    (tmp_path / "size.yaml").write_text("name: size\n" + declaration.format("Size_mm"))
+    (tmp_path / "weight.yaml").write_text("name: weight\n" + declaration.format("Weight"))
+    tasks = with_declared([tmp_path / "size.yaml", tmp_path / "weight.yaml"])
+    (tmp_path / "anndata.yaml").write_text(ANNDATA_YAML)
+    (cohort,) = read_folder(tmp_path, tasks)
+    assert cohort.clinical["size"].fillna("-").tolist() == ["small", "-", "large"]
+    assert cohort.clinical["weight"].isna().all()
+    assert cohort.notes == ("Weight: no 'weight' in obs of x.h5ad, left missing.",)
+
+
+def test_a_declared_task_that_may_mean_two_columns_is_refused(tmp_path: Path) -> None:
+    write_h5ad(tmp_path / "x.h5ad", obs=OBS | {"Size": ["10", "NA", "30"], "SIZE": ["30", "NA", "10"]})
+    text = "name: size\ntitle: Size\nclasses: [small, large]\nlabels: {ours: {key: size, above: 20}}\n"
+    (tmp_path / "size.yaml").write_text(text)
+    (tmp_path / "anndata.yaml").write_text(ANNDATA_YAML)
+    with pytest.raises(CohortError, match=r"one column 'size', in any case, for size\. Received Size, SIZE\. Name the"):
+        read_folder(tmp_path, with_declared([tmp_path / "size.yaml"]))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     x=hnp.arrays(
@@ -171,10 +209,16 @@ def test_dense_and_sparse_are_the_same_matrix(x: np.ndarray, how: Any, step: int
         ({"obs": OBS | {"Ki67": ["0", "7", "1"]}}, ANNDATA_YAML, "'7' for sample 'S2'"),
         ({"obs": OBS | {"Grade": [1.0, 2.5, np.nan]}}, ANNDATA_YAML, "'2.5' for sample 'S2'"),
         ({"obs": OBS | {"Patient": ["P1", "", "P2"]}}, ANNDATA_YAML, "Received none for 'S2'"),
+        ({"obs": OBS | {"Patient": ["P1", "NA", "P2"]}}, ANNDATA_YAML, "obs of x.h5ad. Received none for 'S2'"),
         ({"obs": OBS | {"Days": [1.0, -2.0, 3.0]}}, ANNDATA_YAML, "'-2' for sample 'S2'"),
         ({"obs": OBS | {"Days": [1.0, np.inf, 3.0]}}, ANNDATA_YAML, "'inf' for sample 'S2'"),
         ({"obs": OBS | {"Dead": [0, 1, 2]}}, ANNDATA_YAML, "'2' for sample 'S3'"),
         ({"obs": OBS | {"Batch": ["one", "", "one"]}}, "expression: {unit: TPM}\nclinical: {cohort: Batch}", "'S2'"),
+        (
+            {"obs": OBS | {"Batch": ["one", "NA", "one"]}},
+            "expression: {unit: TPM}\nclinical: {cohort: Batch}",
+            "Expected a cohort for every sample of obs of x.h5ad in column 'Batch'. Received none for 'S2'",
+        ),
         ({"obs": {}}, ANNDATA_YAML, "Expected a column 'Ki67' in obs of x.h5ad. Received none."),
         ({"uns": {"log1p": {"base": 10.0}}}, MINIMAL, "scanpy's log1p with base 10"),
         ({"uns": {"log1p": {}}}, MINIMAL, "scanpy's log1p with the natural logarithm"),

@@ -143,7 +143,7 @@ def test_lengths_of_exons_count_each_base_once(tmp_path: Path) -> None:
 
 def counts_cohort(folder: Path, lengths: str) -> Path:
     write_table_example(folder)
-    (folder / "expression.tsv").write_text("gene\tS1\tS2\tS3\nAAA\t10\t0\t7\nBBB\t30\t5\t0\nCCC\t60\t5\t0\n")
+    (folder / "expression.tsv").write_text("gene\tS1\tS2\tS3\nAAA\t10\t0\t7\nBBB\t3000\t500\t0\nCCC\t60\t5\t0\n")
     (folder / "lengths.tsv").write_text(lengths)
     text = COHORT_YAML.replace("unit: log2(TPM+1)", "unit: counts, lengths: lengths.tsv")
     (folder / "cohort.yaml").write_text(text)
@@ -153,9 +153,12 @@ def counts_cohort(folder: Path, lengths: str) -> Path:
 def test_counts_become_tpm(tmp_path: Path) -> None:
     (cohort,) = read_folder(counts_cohort(tmp_path, "gene\tlength\nAAA\t1000\nBBB\t500\n"))
     assert (cohort.unit, cohort.genes) == (Unit.TPM, ("AAA", "BBB"))
-    rates = np.array([[10 / 1000, 30 / 500], [0, 5 / 500], [7 / 1000, 0]])
+    rates = np.array([[10 / 1000, 3000 / 500], [0, 500 / 500], [7 / 1000, 0]])
     np.testing.assert_allclose(cohort.expression, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-6)
-    assert "1 gene of expression.tsv without a length left out." in cohort.notes
+    assert (
+        "1 gene of expression.tsv without a length left out, with 1.8 % of the reads, by which all other TPM are too "
+        "high if they are genes: CCC."
+    ) in cohort.notes
     assert set(cohort.sources) == {"cohort.yaml", "expression.tsv", "clinical.csv", "lengths.tsv"}
 
 
@@ -163,7 +166,8 @@ def test_counts_become_tpm(tmp_path: Path) -> None:
     ("lengths", "said"),
     [
         ("gene\tlength\nXXX\t1000\n", "Received none of any of them"),
-        ("gene\tlength\nCCC\t1000\n", "Received none for 'S3'"),
+        ("gene\tlength\nBBB\t500\nCCC\t1000\n", "Received none for 'S3'"),
+        ("gene\tlength\nAAA\t500\n", "Received none for 2 genes with 99.5 % of the reads: BBB, CCC. Give lengths"),
         ("gene\tlength\nAAA\t0\n", "line 2. Received '0'"),
         ("gene\tlength\nAAA\n", "line 2. Received ''"),
         ("gene\tlength\nAAA\tlong\n", "Received 'long'"),
@@ -174,6 +178,23 @@ def test_lengths_that_will_not_do(tmp_path: Path, lengths: str, said: str) -> No
     with pytest.raises(CohortError) as error:
         read_folder(counts_cohort(tmp_path, lengths))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("lengths", ["lengths.tsv", "genes.gtf"])
+@pytest.mark.parametrize("version", ["", ".4", ".17"])
+def test_a_gene_of_another_release_has_its_length(tmp_path: Path, lengths: str, version: str) -> None:
+    """Another version of its Ensembl id is the same gene; without its length, the other's TPM would be a million."""
+    (tmp_path / "genes.gtf").write_text(GTF)
+    yaml = COHORT_YAML.replace("unit: log2(TPM+1)", f"unit: counts, lengths: {lengths}")
+    table_of(tmp_path, f"ENSG00000000001{version} ENSG00000000002.1", yaml)
+    (tmp_path / "lengths.tsv").write_text("gene\tlength\nENSG00000000001.4\t200\nENSG00000000002.1\t100\n")
+    text = (tmp_path / "expression.tsv").read_text()
+    (tmp_path / "expression.tsv").write_text(text.replace("1.5\t0\t2", "1\t0\t20").replace("3\t4.25\t5", "30\t5\t5"))
+    (cohort,) = read_folder(tmp_path)
+    assert cohort.genes == (f"ENSG00000000001{version}", "ENSG00000000002.1")
+    rates = np.array([[1 / 200, 30 / 100], [0, 5 / 100], [20 / 200, 5 / 100]])
+    np.testing.assert_allclose(cohort.expression, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-6)
+    assert not any("without a length" in note for note in cohort.notes)
 
 
 def test_counts_without_lengths_and_lengths_without_counts(tmp_path: Path) -> None:
@@ -188,7 +209,7 @@ def test_counts_in_an_anndata_file(tmp_path: Path) -> None:
     import h5py
     from anndata.io import write_elem
 
-    counts = np.float32([[10, 30, 60], [0, 5, 5]])
+    counts = np.float32([[100, 300, 6], [0, 50, 5]])
     with h5py.File(tmp_path / "x.h5ad", "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "X", counts)
@@ -200,4 +221,5 @@ def test_counts_in_an_anndata_file(tmp_path: Path) -> None:
     assert (cohort.unit, cohort.genes) == (Unit.TPM, ("AAA", "BBB"))
     rates = counts[:, :2] / [1000, 500]
     np.testing.assert_allclose(cohort.expression, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-6)
-    assert "1 gene of X of x.h5ad without a length left out." in cohort.notes
+    assert cohort.notes[0].startswith("1 gene of X of x.h5ad without a length left out, with 2.4 % of the reads")
+    assert cohort.notes[0].endswith(": CCC.")

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from aio_tune.cohorts import Unit, read_folder
 from aio_tune.errors import CohortError
+from aio_tune.tasks import with_declared
 from tests.cohorts.conftest import COHORT_YAML, write_table_example
 
 EXPRESSION = np.float32([[1.5, 3], [0, 4.25], [2, 5]])
@@ -68,6 +71,9 @@ def test_reads(tmp_path: Path, write: Callable[[Path], str]) -> None:
         ("clinical.csv", "S3,P2,1", "S3,P2,7", "'7' for sample 'S3'"),
         ("clinical.csv", "S2,P1", "S1,P1", "'S1'"),
         ("clinical.csv", "S2,P1", "S2,", "Received none for 'S2'"),
+        ("clinical.csv", "S2,P1", "S2, na", "Expected a patient for every sample of clinical.csv. Received none for"),
+        ("clinical.csv", "S2,P1", 'S2,"P1', "in the row that begins in line 3 (unexpected end of data)"),
+        ("clinical.csv", "S2,P1", 'S2,"P"1', "in the row that begins in line 3 (',' expected after '\"')"),
         ("clinical.csv", "S4,P3,1,30,0", "S4,P3,1,30", "Received 4 in row 5"),
         ("clinical.csv", "10,1", "10,5", "'5' for sample 'S1'"),
         ("expression.tsv", "4.25", "?", "'?' in row 'BBB', column 'S2'"),
@@ -86,3 +92,84 @@ def test_refuses(tmp_path: Path, file: str, old: str, new: str, said: str) -> No
     assert said in message
     assert "\n" not in message
     assert "Received" in message
+
+
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path, length: int) -> None:
+    """Neither when they fit into the last cell, nor when they are more than the csv module takes for one."""
+    write_table_example(tmp_path)
+    head, *rows = (tmp_path / "clinical.csv").read_text().splitlines()
+    lines = [f"{head},Remark", *(f"{row},{'x' * length}" for row in rows)]
+    lines[3] = lines[3].replace(",x", ',"x')
+    (tmp_path / "clinical.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(CohortError, match=r"clinical\.csv\. .* begins in line 4 .* a quote that is not closed"):
+        read_folder(tmp_path)
+
+
+def test_quoted_cells_of_several_lines_are_read(tmp_path: Path) -> None:
+    write_table_example(tmp_path)
+    text = (tmp_path / "clinical.csv").read_text().replace("S2,P1,NA", '"S2","P1","\r\nNA"')
+    (tmp_path / "clinical.csv").write_text("\n" + text.replace("S3,", "\nS3,"), newline="")
+    (cohort,) = read_folder(tmp_path)
+    assert list(cohort.subjects.index) == ["S1", "S2", "S3", "S4"]
+    assert list(cohort.clinical["ki67"].fillna("-")) == ["negative", "-", "positive"]
+
+
+# Genes in columns -----------------------------------------------------------------------------------------------------
+
+COLUMNS = np.float32([[1.5, 3, 2], [0, 4.25, 1], [2, 5, 0]])
+
+
+def write_columns(folder: Path, file: str, samples: list[str], genes: list[str]) -> None:
+    """The example cohort with samples in rows, its expression of these names."""
+    write_table_example(folder)
+    if file.endswith(".csv"):
+        rows = [f"{sample},{','.join(map(str, values))}" for sample, values in zip(samples, COLUMNS, strict=True)]
+        (folder / file).write_text("\n".join([f"sample,{','.join(genes)}", *rows]) + "\n")
+    else:
+        columns = [pa.array(samples), *(pa.array(values) for values in COLUMNS.T)]
+        parquet.write_table(pa.Table.from_arrays(columns, ["sample", *genes]), folder / file)
+    text = COHORT_YAML.replace("expression.tsv, genes_in: rows", f"{file}, genes_in: columns")
+    (folder / "cohort.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("file", ["e.csv", "e.parquet"])
+def test_a_symbol_twice_is_added_in_linear_space(tmp_path: Path, file: str) -> None:
+    write_columns(tmp_path, file, ["S1", "S2", "S3"], ["AAA", "BBB", "AAA"])
+    (cohort,) = read_folder(tmp_path)
+    assert cohort.genes == ("AAA", "BBB")
+    both = np.exp2(COLUMNS[:, 0].astype(float)) + np.exp2(COLUMNS[:, 2].astype(float))
+    np.testing.assert_allclose(cohort.expression[:, 0], np.log2(both - 1), rtol=1e-6)
+    np.testing.assert_array_equal(cohort.expression[:, 1], COLUMNS[:, 1])
+    assert "ours: 1 gene row added, in linear space, to another of the same symbol." in cohort.notes
+
+
+@pytest.mark.parametrize("file", ["e.csv", "e.parquet"])
+def test_a_sample_twice_is_refused_whichever_way_the_table_lies(tmp_path: Path, file: str) -> None:
+    write_columns(tmp_path, file, ["S1", "S2", "S1"], ["AAA", "BBB", "AAA"])
+    said = f"Expected each sample once in {file}. Received {{}} more than once."
+    for genes_in, name in (("columns", "'S1'"), ("rows", "'AAA'")):
+        text = (tmp_path / "cohort.yaml").read_text().replace("genes_in: columns", f"genes_in: {genes_in}")
+        (tmp_path / "cohort.yaml").write_text(text)
+        with pytest.raises(CohortError) as error:
+            read_folder(tmp_path)
+        assert str(error.value) == said.format(name)
+
+
+# Tasks that name the cohort -------------------------------------------------------------------------------------------
+
+
+def test_a_declared_task_finds_its_column_or_says_that_there_is_none(tmp_path: Path) -> None:
+    write_table_example(tmp_path)
+    head, *rows = (tmp_path / "clinical.csv").read_text().splitlines()
+    lines = [f"{head},Tumour  Size", *(f"{row},{size}" for row, size in zip(rows, ("7", "30", "NA", "1"), strict=True))]
+    (tmp_path / "clinical.csv").write_text("\n".join(lines))
+    declaration = "title: {0}\nclasses: [small, large]\nlabels: {{ours: {{key: {1}, above: 20}}}}\n"
+    (tmp_path / "size.yaml").write_text("name: size\n" + declaration.format("Size", "TUMOUR size"))
+    (tmp_path / "weight.yaml").write_text("name: weight\n" + declaration.format("Weight", "Weight"))
+    tasks = with_declared([tmp_path / "size.yaml", tmp_path / "weight.yaml"])
+    (cohort,) = read_folder(tmp_path, tasks)
+    assert cohort.clinical["size"].fillna("-").tolist() == ["small", "large", "-"]
+    assert cohort.clinical["weight"].isna().all()
+    assert "Weight: no 'weight' in clinical.csv, left missing." in cohort.notes
+    assert not any(note.startswith("Size") for note in cohort.notes)
