@@ -1,12 +1,13 @@
 """What several rooms do with files. It imports the standard library alone: it travels with models."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 def sha256_of(path: Path) -> str:
@@ -49,6 +50,27 @@ def written_whole(path: Path) -> Iterator[IO[str]]:
     finally:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file that is whole or not there (see ``written_whole``).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with written_whole(path) as file:
+        json.dump(content, file, indent=1)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None if it is not there, or is no JSON: cut short, say, on a full disk.
+
+    For what can be made anew; where it matters why a file cannot be read, read it in place.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """A search's winner beside the baselines and its layout control, all on the same folds."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aio_tune.cli.console import say, say_table
+from aio_tune.files import read_json, write_json
 from aio_tune.numbers import mean_sd
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def compare_with_baselines(
     from aio_tune.metrics import mean_sd as summarise
 
     settings = state.started["settings"]
-    if not path.exists():
+    baselines = read_json(path)
+    if baselines is None:
         shared = (rows.expression(), rows.labels, rows.folds, rows.task.classes)
-        content = {one.name: summarise(cross_validate(one, *shared, seed=settings["seed"])) for one in BASELINES}
-        path.write_text(json.dumps(content))
+        baselines = {one.name: summarise(cross_validate(one, *shared, seed=settings["seed"])) for one in BASELINES}
+        write_json(path, baselines)
     best = state.best
     network = {} if best is None else {f"network (trial {best.number})": best.cv}
     others = [one for one in geometry.results if not (geometry.finished and one.layout == geometry.own)]
@@ -43,7 +44,7 @@ def compare_with_baselines(
         "task": settings["task"],
         "class_counts": state.started["class_counts"],
         "folds": settings["folds"],
-        "rows": {**network, **json.loads(path.read_text())},
+        "rows": {**network, **baselines},
         "controls": {f"trial {geometry.trial}, layout {one.layout}": one.cv for one in others},
     }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from aio_tune.config import Home
+from aio_tune.errors import EvaluationError
 from aio_tune.numbers import number
 
 HomeOption = Annotated[
@@ -42,6 +43,45 @@ def store_uri(tracking_uri: str, home: Home) -> str:
     from aio_tune.tracking import tracking_uri as uri_of
 
     return tracking_uri or uri_of(home)
+
+
+def place_words(tracking_uri: str, home: Home) -> list[object]:
+    """The options by which a next command finds the same store and home folder; a password is not repeated.
+
+    Args:
+        tracking_uri: as asked for; empty for the home folder's own store.
+        home: the home folder.
+    """
+    from aio_tune.tracking.client import redacted
+
+    words: list[object] = ["--tracking-uri", redacted(tracking_uri)] if tracking_uri else []
+    if home.path != DEFAULT_HOME.resolve():
+        here = Path.cwd()
+        words += ["--home", home.path.relative_to(here) if home.path.is_relative_to(here) else home.path]
+    return words
+
+
+def say_of_password(tracking_uri: str) -> None:
+    """Beside a command that was printed: what its *** is, and how to do without; nothing if it has none."""
+    from aio_tune.tracking.client import redacted
+
+    if redacted(tracking_uri) != tracking_uri:
+        other = " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD keep it out of there."
+        say("*** stands for the password, which every user of this machine can read from a command line."
+            f"{other if tracking_uri.startswith('http') else ''}")  # fmt: skip
+
+
+def check_out(path: Path, example: str) -> None:
+    """Make sure, before the long work, that a file can be written there.
+
+    Raises:
+        EvaluationError: it is a folder, or in none that is there.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise EvaluationError(
+            f"Expected a file to write, such as {example}, in a folder that is there. Received {path}"
+            f"{', a folder' if path.is_dir() else ''}."
+        )
 
 
 def say(line: str = "") -> None:

@@ -20,7 +20,7 @@ def simulate(
     directory: Annotated[Path, typer.Argument(help="New folder for the files.")],
     samples: Annotated[int, typer.Option(help="Patients of the first cohort; the others have fewer.", min=60)] = 300,
     genes: Annotated[int, typer.Option(help="Genes.", min=64)] = 1024,
-    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.", min=0)] = 0,
     omics: Annotated[
         list[str] | None, typer.Option(help="Another kind of omics: methylation or copy_number. May be repeated.")
     ] = None,

@@ -53,11 +53,14 @@ def demo(
 
 
 def demo_space(out: Path) -> Path:
-    """The demo's search space, as a file the user can look at and change."""
+    """The demo's search space, as a file the user can look at and change.
+
+    It is that of ``search_spaces/``, which an installed package does not have.
+    """
     from importlib.resources import files
 
     path = out / "demo.yaml"
-    path.write_text((files("aio_tune") / ".." / "search_spaces" / "demo.yaml").read_text())
+    path.write_text((files("aio_tune.cli") / "demo.yaml").read_text())
     return path
 
 

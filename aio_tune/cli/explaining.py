@@ -11,6 +11,7 @@ from aio_tune.cli.console import (
     HomeOption,
     JsonOption,
     TrackingOption,
+    check_out,
     home_of,
     say,
     say_json,
@@ -93,10 +94,12 @@ def explain(
 def _picture_beside(out: Path) -> Path:
     """Where the figure goes; asked for before the long work."""
     picture = out.with_suffix(".png")
-    if picture == out or not out.parent.is_dir():
+    if picture == out:
         raise EvaluationError(
-            f"Expected a table to write, such as genes.csv, in a folder that is there. Received {out}."
+            f"Expected a table to write, such as genes.csv. Received {out}, the name that its picture would have."
         )
+    for path in (out, picture):
+        check_out(path, "genes.csv")
     return picture
 
 

@@ -11,6 +11,7 @@ from aio_tune.cli.console import (
     HomeOption,
     JsonOption,
     TrackingOption,
+    check_out,
     home_of,
     say,
     say_json,
@@ -18,7 +19,6 @@ from aio_tune.cli.console import (
     store_uri,
 )
 from aio_tune.cli.prepare_view import PrepareView
-from aio_tune.errors import EvaluationError
 from aio_tune.files import written_whole
 from aio_tune.numbers import interval, mean_sd, number
 
@@ -55,8 +55,8 @@ def harmonise(
     from aio_tune.tracking import log_harmonisation, resolve
     from aio_tune.training import configure_backend
 
-    if out is not None and not out.parent.is_dir():
-        raise EvaluationError(f"Expected a folder that is there, for {out}. Received {out.parent}.")
+    if out is not None:
+        check_out(out, "harmonisers.csv")
     dataset = open_dataset(data)
     uri = store_uri(tracking_uri, home_of(home))
     resolved = resolve(uri, model)

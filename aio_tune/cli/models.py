@@ -13,6 +13,7 @@ from aio_tune.cli.console import (
     HomeOption,
     JsonOption,
     TrackingOption,
+    check_out,
     home_of,
     say,
     say_json,
@@ -46,17 +47,22 @@ def models(tracking_uri: TrackingOption = "", home: HomeOption = DEFAULT_HOME, a
     elif not found:
         say("No model is registered here yet; `aio-tune search` registers the best trial's.")
     else:
-        rows = []
-        for model in found:
-            newest = model.versions[0]
-            aliases = ", ".join(f"@{alias} -> {version}" for alias, version in model.aliases.items())
-            auc = (newest.metrics.get("cv_auc_mean"), newest.metrics.get("cv_auc_sd"))
-            rows.append([model.name, newest.version, newest.tags.get("aio.search", ""), mean_sd(auc), aliases or "-"])
-        say_table("registered models", ["model", "newest", "search", "CV auc", "aliases"], rows)
+        columns = ["model", "newest", "search", "CV auc", "aliases"]
+        say_table("registered models", columns, [_newest(model) for model in found])
         held = [row for model in found if model.aliases for row in _held_aliases(model, audit_trail(uri, model.name))]
         if held:
             columns = ["alias", "version", "since", "by", "gates passed", "evaluated on"]
             say_table("who is promoted", columns, held)
+
+
+def _newest(model: "ModelSummary") -> list[object]:
+    """A model's row: its newest version. There is none where a registration was cut short, or all were deleted."""
+    if not model.versions:
+        return [model.name, "no version", "-", "-", "-"]
+    newest = model.versions[0]
+    aliases = ", ".join(f"@{alias} -> {version}" for alias, version in model.aliases.items())
+    auc = (newest.metrics.get("cv_auc_mean"), newest.metrics.get("cv_auc_sd"))
+    return [model.name, newest.version, newest.tags.get("aio.search", ""), mean_sd(auc), aliases or "-"]
 
 
 def _held_aliases(model: "ModelSummary", trail: "list[Promotion]") -> list[list[object]]:
@@ -102,7 +108,7 @@ def promote(
     Example: aio-tune promote aio-ki67-ensemble --to evaluation --gate "auc>=0.80"
     """
     from aio_tune.models.inspection import inspect_ensemble
-    from aio_tune.tracking import Check, copy_version, undo
+    from aio_tune.tracking import Check, check_promotion, copy_version, undo
     from aio_tune.tracking import promote as move_alias
     from aio_tune.tracking.client import redacted
 
@@ -113,12 +119,15 @@ def promote(
     uri = store_uri(tracking_uri, home_of(home))
     if take_back and (version or gate or to_registry):
         raise RegistryError("Expected --undo by itself. Received it with --version, --gate or --to-registry.")
-    if to_registry:
-        version, uri = copy_version(uri, model, version, to_registry), to_registry
-        if not as_json:
-            say(f"copied: {model} is version {version} in {redacted(to_registry)}.")
     if take_back:
         promotion = undo(uri, model, to, why=why)
+    elif to_registry:
+        # Before the copy: what is refused leaves nothing there, and a copy has no evaluations to hold gates against.
+        version, passed = check_promotion(uri, model, version, to, gates=gate or [], inspect=inspect)
+        version = copy_version(uri, model, version, to_registry)
+        if not as_json:
+            say(f"copied: {model} is version {version} in {redacted(to_registry)}.")
+        promotion = move_alias(to_registry, model, version, to, inspect=inspect, passed=passed, why=why)
     else:
         promotion = move_alias(uri, model, version, to, gates=gate or [], inspect=inspect, why=why)
     if as_json:
@@ -254,6 +263,7 @@ def predict(
     units = [known.value for known in Unit]
     if unit and unit not in units:
         raise CohortError(f"Expected a unit, one of {', '.join(units)}. Received {unit!r}.")
+    check_out(out, "calls.csv")
     resolved = resolve(store_uri(tracking_uri, home_of(home)), model)
     configure_backend(threads=os.cpu_count() or 1)
     ensemble = Ensemble.load(resolved.folder)

@@ -1,12 +1,11 @@
 """Commands about searches: search, leaderboard."""
 
-import json
 import os
 import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,16 +18,17 @@ from aio_tune.cli.console import (
     TrackingOption,
     command_line,
     home_of,
+    place_words,
     say,
     say_json,
-    say_table,
+    say_of_password,
     store_uri,
 )
 from aio_tune.cli.following import Follower
+from aio_tune.cli.leaderboard_view import print_leaderboard, sort_rows
 from aio_tune.cli.submitting import search_as_job
 from aio_tune.errors import SearchError
 from aio_tune.files import make_private
-from aio_tune.numbers import duration, number
 
 if TYPE_CHECKING:
     from aio_tune.config import Home, RunFolder
@@ -66,20 +66,22 @@ def search(
     Example: aio-tune search search_spaces/ki67.yaml --data dataset --trials 8
     """
     from aio_tune.search.leaderboard import leaderboard as rows_of
+    from aio_tune.tracking.client import redacted
 
     chosen = [*(overrides or []), *([f"trials={trials}"] if trials is not None else [])]
     if resume_or_start and not name:
         raise SearchError("Expected --name with --resume-or-start, to know which search to go on with. Received none.")
     if address.startswith(("http://", "https://")):
         there = search_words(space.name, chosen, data, name, "local", tracking_uri, home)
-        rejoin = command_line(*search_words(space, chosen, data, name, address, tracking_uri, home), "--resume")
-        search_as_job(address, name, there, space, resume or resume_or_start, rejoin)
+        again = search_words(space, chosen, data, name, address, redacted(tracking_uri), home)
+        say_of_password(tracking_uri)
+        search_as_job(address, name, there, space, resume or resume_or_start, command_line(*again, "--resume"))
         return
     name = name or default_name(home_of(home), space.stem, resume)
     resume = resume or (resume_or_start and home_of(home).run(name).ledger.exists())
     # The address of the job that this runs in will not be that of the next one.
     lasting = "local" if address == os.environ.get("RAY_ADDRESS") else address
-    again = search_words(space, chosen, data, name, lasting, tracking_uri, home)
+    again = search_words(space, chosen, data, name, lasting, redacted(tracking_uri), home)
     state = search_and_register(
         space, chosen, data, home_of(home), name, address=address, tracking_uri=tracking_uri, resume=resume,
         resume_command=command_line(*again, "--resume"), quiet=as_json,
@@ -156,6 +158,7 @@ def search_and_register(
             say(f"search {name}: {spec.trials} trials of {spec.task} on {', '.join(spec.train_on)}, "
                 f"rungs {' -> '.join(f'{folds} folds x {epoch} epochs' for folds, epoch in spec.rungs)}")  # fmt: skip
             say(f"to resume, should it be interrupted: {resume_command}")
+            say_of_password(tracking_uri)
         _keep_origin(home.run(name), space)
         try:
             state = _search_with_mirror(spec, dataset, rows, home, name, uri, place, resume, resume_command, quiet)
@@ -168,7 +171,7 @@ def search_and_register(
         if state.refused:
             say(f"{len(state.refused)} drawn configurations were refused at no cost, e.g. {state.refused[-1]}")
         print_comparison(comparison, geometry)
-        print_registered(state)
+        print_registered(state, place_words(tracking_uri, home))
     return state
 
 
@@ -209,6 +212,7 @@ def _search_with_mirror(
     from aio_tune.search.finish import register_winner
     from aio_tune.search.run import begun, run_search
     from aio_tune.tracking import Mirror, ensure_store
+    from aio_tune.tracking.client import redacted
 
     view = SearchView(spec.trials, spec.metric, len(spec.rungs), live=False if quiet else None)
     # Before any trial starts, so that a store that does not work costs nothing.
@@ -222,12 +226,14 @@ def _search_with_mirror(
         if not state.ended:
             raise _interrupted(name, resume_command)
         if not mirror.flush(timeout=120):
-            raise SearchError(f"The search {name} ended, but {uri} does not answer, so nothing is registered yet.",
-                              f"Nothing is lost; when it answers: {resume_command}")  # fmt: skip
+            raise SearchError(
+                f"The search {name} ended, but {redacted(uri)} does not answer, so nothing is registered yet.",
+                f"Nothing is lost; when it answers: {resume_command}",
+            )
         if state.best is None:
             raise SearchError(
                 f"Expected at least one trial of {name} to finish all folds. Received none: {_failures(state)}",
-                f"See {command_line('aio-tune', 'leaderboard', name)}.",
+                f"See {command_line('aio-tune', 'leaderboard', name, *place_words('', home))}",
             )
         return register_winner(home, spec, name, dataset, rows, uri, mirror)
 
@@ -278,11 +284,16 @@ def _failures(state: "SearchState") -> str:
     return f"{len(failed)} failed, the last with: {failed[-1].reason}" if failed else "all were pruned."
 
 
-def print_registered(state: "SearchState") -> None:
-    """What the search left in the registry, and what to do with it."""
+def print_registered(state: "SearchState", place: list[object]) -> None:
+    """What the search left in the registry, and what to do with it.
+
+    Args:
+        state: the search.
+        place: see ``place_words``.
+    """
     model, folds = state.registered["ensemble"], state.registered["folds"]
     say(f"registered: {model['name']} version {model['version']}, and its {len(folds['versions'])} fold models")
-    say(f"Next: {command_line('aio-tune', 'promote', model['name'], '--to', 'evaluation')}")
+    say(f"Next: {command_line('aio-tune', 'promote', model['name'], '--to', 'evaluation', *place)}")
 
 
 def leaderboard(
@@ -300,41 +311,8 @@ def leaderboard(
 
     state = read_state(home_of(home), name)
     rows = rows_of(state)
-    columns = [column for column in (rows[0] if rows else {}) if column not in ("params", "reason")]
-    if rows and sort not in columns:
-        raise SearchError(f"Expected a column to sort by, one of {', '.join(columns)}. Received {sort!r}.")
-    rows.sort(key=lambda row: _sort_key(row[sort], descending=sort.startswith("cv_")))
+    sort_rows(rows, sort)
     if as_json:
         say_json(rows)
-        return
-    varied = _varied([row["params"] for row in rows])
-    cells = [
-        [*[_shown(column, row[column]) for column in columns], *[_short(row["params"].get(name)) for name in varied]]
-        for row in rows
-    ]
-    say_table(f"{name}: {len(rows)} trials, and the parameters in which they differ", [*columns, *varied], cells)
-    for row in rows:
-        if row["state"] == "FAIL":
-            say(f"trial {row['trial']} FAIL: {row['reason']}")
-
-
-def _sort_key(value: Any, descending: bool) -> tuple[bool, Any]:
-    if value is None:
-        return (True, 0)
-    return (False, -value if descending else value)
-
-
-def _shown(column: str, value: Any) -> str:
-    if isinstance(value, float):
-        return duration(value) if column == "seconds" else number(value)
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _varied(configurations: list[dict[str, Any]]) -> list[str]:
-    """Names of the parameters that are not the same in all configurations."""
-    names = dict.fromkeys(name for params in configurations for name in params)
-    return [name for name in names if len({json.dumps(params.get(name)) for params in configurations}) > 1]
-
-
-def _short(value: Any) -> str:
-    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    else:
+        print_leaderboard(name, rows)

@@ -84,7 +84,7 @@ def _common(wanted: Wanted) -> dict[str, Any]:
     token = Path(os.environ["RAY_AUTH_TOKEN_PATH"]) if os.environ.get("RAY_AUTH_TOKEN_PATH") else None
     return {
         "token": token,
-        "token_mode": stat.S_IMODE(token.stat().st_mode) if token and token.exists() else 0,
+        "token_mode": stat.S_IMODE(token.stat().st_mode) if token and token.is_file() else None,
         "fingerprint": wanted.dataset.fingerprint if wanted.dataset else None,
         "rows_bytes": _rows_bytes(wanted),
         "tracking": _tracking(wanted.tracking_uri),

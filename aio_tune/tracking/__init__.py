@@ -3,12 +3,14 @@
     store       where runs and models are kept: one SQLite file, or a server
     runs        ledger event -> what MLflow is to be told (pure)
     mirror      tails a ledger and tells MLflow, in the background
+    notes       how far it came, for each store
     artifacts   figures, tables and texts of a run
     pyfunc      ensemble folder -> MLflow model folder (``loader`` is the script inside it)
     card        the description of a registered version
     registering the best trial's models into the registry
     registry    list and find models
-    promotion   gates, aliases and their audit trail
+    gates       bounds and files that are looked at before a promotion
+    promotion   aliases and their audit trail
     turns       one promotion at a time
     copying     a version to another registry
     evaluations results on unseen cohorts, linked to the model they belong to
@@ -27,8 +29,9 @@ from aio_tune.tracking.evaluations import (
     read_evaluations,
     read_harmonisations,
 )
+from aio_tune.tracking.gates import Check, Gate, parse_gate
 from aio_tune.tracking.mirror import Mirror
-from aio_tune.tracking.promotion import Check, Gate, Promotion, audit_trail, parse_gate, promote, undo
+from aio_tune.tracking.promotion import Promotion, audit_trail, check_promotion, promote, undo
 from aio_tune.tracking.registering import Registration, register_search
 from aio_tune.tracking.registry import (
     ALIASES,
@@ -54,6 +57,7 @@ __all__ = [
     "StoredHarmonisation",
     "VersionSummary",
     "audit_trail",
+    "check_promotion",
     "check_store",
     "copy_version",
     "ensure_store",

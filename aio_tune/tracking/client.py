@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from aio_tune.errors import AioTuneError, RegistryError
 
@@ -25,6 +27,11 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
 }
 
+SQLITE = "sqlite:///"
+# User and password of a URI. Not by urllib.parse: it refuses, or does not see, a password with unquoted "/" or "[".
+_LOGIN = re.compile(r"(?<=://)(?P<user>[^:/?#@]*):(?!\d+(?:[/?#]|$)).*@")
+_USER = re.compile(r"(?<=://)[^:/?#@]*@")
+
 
 def prepare() -> None:
     """Import mlflow with our settings and turn its progress chatter off. Cheap after the first call."""
@@ -39,20 +46,60 @@ def prepare() -> None:
 
 
 def connect(uri: str) -> Any:
-    """An ``MlflowClient`` of the store at ``uri``, for runs and registry; leaves the global tracking URI alone."""
+    """An ``MlflowClient`` of the store at ``uri``, for runs and registry; leaves the global tracking URI alone.
+
+    Raises:
+        RegistryError: the file of a SQLite store is not there. MLflow would make one, readable by others, of whatever
+            a mistyped path names; only ``store.ensure_store`` does.
+    """
+    if is_missing(uri):
+        raise RegistryError(
+            f"Expected an MLflow store in {database_of(uri)}. Received the name of a file that is not there.",
+            "Name the home folder of your searches by --home, or a server by --tracking-uri; a search makes a new one.",
+        )
     prepare()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def database_of(uri: str) -> Path | None:
+    """The file of a SQLite store; None for any other store."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+
+
+def is_missing(uri: str) -> bool:
+    """Whether a SQLite store has no file yet."""
+    database = database_of(uri)
+    return database is not None and not database.exists()
+
+
 def redacted(uri: str) -> str:
     """``uri`` without its password."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+    return _LOGIN.sub(r"\g<user>:***@", uri)
+
+
+def without_password(text: str, uri: str) -> str:
+    """``text`` without the password of ``uri``, whatever form of the address it repeats: whole, cut or continued."""
+    login = _LOGIN.search(uri)
+    if login is None:
+        return text
+    for form in (login[0], unquote(login[0])):
+        text = text.replace(form, f"{login['user']}:***@")
+    return text
+
+
+def store_name(uri: str) -> str:
+    """What tells a store from others: its URI without user and password, a SQLite file by its whole path."""
+    database = database_of(uri)
+    if database is not None:
+        return f"{SQLITE}{database.absolute()}"
+    return _USER.sub("", _LOGIN.sub("", uri)).rstrip("/")
+
+
+def first_line(error: BaseException, uri: str) -> str:
+    """Why a store refused, in one line without its password: MLflow repeats addresses in its messages."""
+    return without_password((str(error).splitlines() or [type(error).__name__])[0], uri)
 
 
 @contextmanager
@@ -68,9 +115,7 @@ def store_errors(uri: str, kind: type[AioTuneError] = RegistryError) -> Iterator
     try:
         yield
     except (MlflowException, OSError) as error:
-        # MLflow repeats addresses, passwords included, in its messages.
-        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(uri, redacted(uri))
         raise kind(
-            f"Expected the tracking store {redacted(uri)} to do as asked. Received: {reason}",
+            f"Expected the tracking store {redacted(uri)} to do as asked. Received: {first_line(error, uri)}",
             "Check that the server is running and can be reached." if uri.startswith("http") else "",
         ) from error

@@ -15,6 +15,8 @@ from aio_tune.tracking.store import ensure_store
 
 COPIED_FROM = "aio.copied_from"
 FILES = "aio.files_sha256"
+# Tags that stay: they say what a version was promoted to here, and name runs of this store.
+_STAYS = ("promoted.", "evaluat", "harmonised.")
 
 
 def copy_version(uri: str, model: str, version: int | None, to_uri: str) -> int:
@@ -71,7 +73,7 @@ def _put(uri: str, model: str, version: VersionSummary, root: Path, digest: str,
     for there in client.search_model_versions(f"name = '{model}'"):
         if (there.tags.get(COPIED_FROM), there.tags.get(FILES)) == (origin, digest):
             return int(there.version)
-    tags = {key: value for key, value in version.tags.items() if not key.startswith(("promoted.", "evaluat"))}
+    tags = {key: value for key, value in version.tags.items() if not key.startswith(_STAYS)}
     source = {"mlflow.source.name": "aio-tune promote", "mlflow.source.type": "LOCAL"}
     run_tags = {KIND: "copy", COPIED_FROM: origin, **source}
     run = client.create_run(experiment, run_name=f"{model} {version.version}, copied", tags=run_tags)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aio_tune.errors import RegistryError
 from aio_tune.tracking.artifacts import send_figures, send_tables
 from aio_tune.tracking.client import connect, store_errors
 from aio_tune.tracking.registry import EVALUATION_TAG, MODEL_ID, ResolvedModel
@@ -53,8 +54,17 @@ class StoredHarmonisation:
     chosen: str
 
 
-def read_evaluations(uri: str, model: str, version: int) -> list[StoredEvaluation]:
+def read_evaluations(
+    uri: str, model: str, version: int, origin: Mapping[str, str] | None = None
+) -> list[StoredEvaluation]:
     """The last evaluation of a version on each cohort, by the cohorts' names.
+
+    Args:
+        uri: the tracking store.
+        model: its name.
+        version: its number.
+        origin: tags that the version must have, such as ``aio.search``: in another store the number may be that of
+            another search's.
 
     Raises:
         RegistryError: the store cannot be reached, or there is no such version.
@@ -64,7 +74,7 @@ def read_evaluations(uri: str, model: str, version: int) -> list[StoredEvaluatio
     found = []
     with store_errors(uri), tempfile.TemporaryDirectory() as folder:
         client = connect(uri)
-        tags = client.get_model_version(model, str(version)).tags
+        tags = _tags(client, model, version, origin or {})
         for key in sorted(key for key in tags if key.startswith("evaluated.")):
             run = client.get_run(json.loads(tags[key])["run_id"])
             file = client.download_artifacts(run.info.run_id, "tables/calls.csv", folder)
@@ -144,8 +154,10 @@ def log_harmonisation(
     return run_id
 
 
-def read_harmonisations(uri: str, model: str, version: int) -> list[StoredHarmonisation]:
-    """The last harmonisation study of a version for each cohort, by the cohorts' names.
+def read_harmonisations(
+    uri: str, model: str, version: int, origin: Mapping[str, str] | None = None
+) -> list[StoredHarmonisation]:
+    """The last harmonisation study of a version for each cohort, by the cohorts' names; as ``read_evaluations``.
 
     Raises:
         RegistryError: the store cannot be reached, or there is no such version.
@@ -155,13 +167,26 @@ def read_harmonisations(uri: str, model: str, version: int) -> list[StoredHarmon
     found = []
     with store_errors(uri), tempfile.TemporaryDirectory() as folder:
         client = connect(uri)
-        tags = client.get_model_version(model, str(version)).tags
+        tags = _tags(client, model, version, origin or {})
         for key in sorted(key for key in tags if key.startswith(_HARMONISED)):
             run = client.get_run(json.loads(tags[key])["run_id"])
             table = pd.read_csv(client.download_artifacts(run.info.run_id, f"tables/{_TABLE}.csv", folder))
             name = key.removeprefix(_HARMONISED)
             found.append(StoredHarmonisation(name, dict(run.data.metrics), table, run.data.tags[_CHOSEN]))
     return found
+
+
+def _tags(client: "MlflowClient", model: str, version: int, origin: Mapping[str, str]) -> dict[str, str]:
+    """A version's tags; refused if it is of another search."""
+    tags = dict(client.get_model_version(model, str(version)).tags)
+    other = [name for name, value in origin.items() if tags.get(name) != value]
+    if other:
+        raise RegistryError(
+            f"Expected {model} version {version} with {other[0]} {origin[other[0]]!r}. "
+            f"Received {tags.get(other[0], '')!r}: it is another search's.",
+            "Name the store that the search was registered in with --tracking-uri.",
+        )
+    return tags
 
 
 @contextmanager

@@ -1,31 +1,29 @@
 """The mirror: follows a ledger and tells MLflow, in the background.
 
 The ledger is the spool. The search appends to it and never waits for MLflow; the mirror reads on from where it was
-and notes beside the ledger, in ``tracking.json``, how far it came and which run belongs to which trial. If the store
-does not answer it tries again, less and less often, and misses nothing: what is not sent yet is still in the ledger.
+and notes beside the ledger (``notes``) how far it came and which run belongs to which trial. If the store does not
+answer it tries again, less and less often, and misses nothing: what is not sent yet is still in the ledger.
 """
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aio_tune.errors import AioTuneError, SearchError
+from aio_tune.errors import AioTuneError
 from aio_tune.ledger import read_events
-from aio_tune.tracking.client import connect, prepare, redacted
+from aio_tune.tracking.client import connect, first_line, prepare, redacted
+from aio_tune.tracking.notes import read_notes
 from aio_tune.tracking.runs import KIND, SEARCH_ID, TRIAL, Progress, Write, translate
 from aio_tune.tracking.store import ensure_store
 
 _log = logging.getLogger(__name__)
 
-FORMAT = 1
 # MLflow's limits for one call: 100 parameters, 100 tags, and 1000 of everything together.
 _TEXTS_PER_CALL = 100
 _POINTS_PER_CALL = 800
@@ -38,46 +36,6 @@ _CLOSING_WAIT = 0.5  # the same while somebody waits in close()
 _STARTING_FILES = ("space.yaml", "environment.txt")
 # Answers that will not change however often the same thing is sent.
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
-
-
-@dataclass
-class _State:
-    """How far the mirror came; all that a restart needs. Runs are kept as text keys because JSON has no others."""
-
-    offset: int = 0
-    search_run: str | None = None
-    trial_runs: dict[str, str] = field(default_factory=dict)
-    progress: Progress = field(default_factory=Progress)
-
-    @classmethod
-    def load(cls, path: Path) -> "_State":
-        if not path.exists():
-            return cls()
-        try:
-            facts = json.loads(path.read_text())
-        except ValueError as error:
-            raise SearchError(
-                f"Expected JSON in {path}. Received something else: {error}.",
-                "Delete the file; the runs are found again by their tags.",
-            ) from error
-        if facts.get("format") != FORMAT:
-            raise SearchError(f"Expected format {FORMAT} in {path}. Received {facts.get('format')!r}.")
-        return cls(facts["offset"], facts["search_run"], facts["trial_runs"], Progress.from_json(facts["progress"]))
-
-    def save(self, path: Path) -> None:
-        facts = {
-            "format": FORMAT,
-            "offset": self.offset,
-            "search_run": self.search_run,
-            "trial_runs": self.trial_runs,
-            "progress": self.progress.to_json(),
-        }
-        unfinished = path.with_name(path.name + ".new")
-        with unfinished.open("w") as file:
-            json.dump(facts, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
 
 
 class Mirror:
@@ -106,12 +64,11 @@ class Mirror:
         self, ledger: Path, uri: str, experiment: str, artifacts: Path | None = None, interval: float = 1.0
     ) -> None:
         self._ledger = ledger
-        self._notes = ledger.with_name("tracking.json")
         self._uri = uri
         self._experiment = experiment
         self._artifacts = artifacts
         self._interval = interval
-        self._state = _State.load(self._notes)
+        self._notes = read_notes(ledger, uri)
         self._client: Any = None
         self._experiment_id = ""
         self._wake = threading.Event()
@@ -138,23 +95,23 @@ class Mirror:
     def behind(self) -> int:
         """Bytes of the ledger that MLflow was not told of yet."""
         size = self._ledger.stat().st_size if self._ledger.exists() else 0
-        return max(0, size - self._state.offset)
+        return max(0, size - self._notes.offset)
 
     @property
     def search_run(self) -> str | None:
         """Id of the search's own run, once it exists."""
-        return self._state.search_run
+        return self._notes.search_run
 
     def trial_run(self, trial: int) -> str | None:
         """Id of a trial's run, once it exists."""
-        return self._state.trial_runs.get(str(trial))
+        return self._notes.trial_runs.get(str(trial))
 
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until MLflow was told all that is in the ledger now; returns whether it was, within ``timeout`` s."""
         target = self._ledger.stat().st_size if self._ledger.exists() else 0
         self._wake.set()
         with self._sent:
-            return self._sent.wait_for(lambda: self._state.offset >= target, timeout)
+            return self._sent.wait_for(lambda: self._notes.offset >= target, timeout)
 
     def close(self, timeout: float = _PATIENCE) -> bool:
         """Send what is left and stop; returns whether all of it was sent within ``timeout`` s.
@@ -181,10 +138,10 @@ class Mirror:
             except (MlflowException, OSError, AioTuneError) as error:
                 failures += 1
                 if failures == 1:
-                    reason = (str(error).splitlines() or [type(error).__name__])[0]
                     _log.warning(
-                        "MLflow at %s did not take what was sent, will try again: %s", redacted(self._uri), reason
-                    )
+                        "MLflow at %s did not take what was sent, will try again: %s",
+                        redacted(self._uri), first_line(error, self._uri),
+                    )  # fmt: skip
                 if last and time.monotonic() > self._deadline:
                     return
                 if last:
@@ -207,21 +164,21 @@ class Mirror:
         """Send what the ledger holds beyond the offset; returns whether there was anything."""
         if not self._ledger.exists():
             return False
-        events, offset = read_events(self._ledger, self._state.offset)
+        events, offset = read_events(self._ledger, self._notes.offset)
         if not events:
             return False
         if self._client is None:
             self._experiment_id = ensure_store(self._uri, self._artifacts, self._experiment)
             self._client = connect(self._uri)
         # On a copy: if sending fails half-way, the same events are translated again from the same state.
-        progress = Progress.from_json(json.loads(json.dumps(self._state.progress.to_json())))
+        progress = Progress.from_json(json.loads(json.dumps(self._notes.progress.to_json())))
         writes = translate(events, progress)
         writes.sort(key=lambda write: write.trial is not None)  # the search's own run first: trials refer to it
         for write in writes:
             self._send(write, progress)
-        self._state.progress = progress
-        self._state.offset = offset
-        self._state.save(self._notes)
+        self._notes.progress = progress
+        self._notes.offset = offset
+        self._notes.save()
         return True
 
     def _send(self, write: Write, progress: Progress) -> None:
@@ -245,7 +202,8 @@ class Mirror:
         except MlflowException as error:
             if error.error_code not in _REFUSALS:
                 raise
-            _log.warning("MLflow refused what was sent for trial %s: %s", write.trial, str(error).splitlines()[0])
+            reason = first_line(error, self._uri)
+            _log.warning("MLflow refused what was sent for trial %s: %s", write.trial, reason)
 
     def _set_status(self, run: str, write: Write) -> None:
         if write.ended is None:
@@ -255,16 +213,16 @@ class Mirror:
 
     def _run(self, write: Write, progress: Progress) -> str:
         """The id of the run that ``write`` is for, creating it if there is none; noted on disk before it is used."""
-        state = self._state
-        known = state.search_run if write.trial is None else state.trial_runs.get(str(write.trial))
+        notes = self._notes
+        known = notes.search_run if write.trial is None else notes.trial_runs.get(str(write.trial))
         if known is not None:
             return known
         run = self._find(write, progress) or self._create(write, progress)
         if write.trial is None:
-            state.search_run = run
+            notes.search_run = run
         else:
-            state.trial_runs[str(write.trial)] = run
-        state.save(self._notes)
+            notes.trial_runs[str(write.trial)] = run
+        notes.save()
         return run
 
     def _find(self, write: Write, progress: Progress) -> str | None:
@@ -284,7 +242,7 @@ class Mirror:
             "mlflow.source.type": "LOCAL",
         }
         if child:
-            tags["mlflow.parentRunId"] = str(self._state.search_run)
+            tags["mlflow.parentRunId"] = str(self._notes.search_run)
         name = f"{progress.name}/{write.trial:04d}" if child else progress.name
         run = self._client.create_run(self._experiment_id, start_time=write.time, tags=tags, run_name=name)
         return str(run.info.run_id)

@@ -6,62 +6,18 @@ tags of the registered model, and as files ``audit/`` of the trial's run that a 
 
 import getpass
 import json
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from aio_tune.errors import GateError, RegistryError
+from aio_tune.errors import RegistryError
 from aio_tune.tracking.client import connect, store_errors
-from aio_tune.tracking.pyfunc import ensemble_spec, input_columns
-from aio_tune.tracking.registry import ALIASES, VersionSummary, choose_version, ensemble_folder, fetch_model, find_model
+from aio_tune.tracking.gates import Check, Inspect, check_files, check_gates, parse_gate
+from aio_tune.tracking.registry import ALIASES, choose_version, find_model
 from aio_tune.tracking.turns import turn
 
 AUDIT_TAG = "aio.audit."
-
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-_GATE = re.compile(r"\s*(?P<metric>[^<>=\s]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A bound that a metric must keep, e.g. ``auc>=0.80``.
-
-    Attributes:
-        metric: a metric of the version (``cv_auc_mean``, ``GSE81538:auc_low``), or a short name: ``auc`` means
-            ``cv_auc_mean``, and ``auc_low``, the lower end of a 95 % interval, means ``oof_auc_low``.
-        sign: ``>=``, ``<=``, ``>`` or ``<``.
-        bound: the bound.
-    """
-
-    metric: str
-    sign: str
-    bound: float
-
-    def __str__(self) -> str:
-        return f"{self.metric}{self.sign}{self.bound:g}"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A gate that was looked at: the metric's full name and value, and whether the gate was passed."""
-
-    gate: str
-    metric: str
-    value: float
-    passed: bool
-
-
-Inspect = Callable[[Path, Mapping[str, str]], list[Check]]
-"""Looks at an ensemble folder, given its version's tags."""
 
 
 @dataclass(frozen=True)
@@ -91,23 +47,6 @@ class Promotion:
     undoes: str = ""
 
 
-def parse_gate(text: str) -> Gate:
-    """Read ``auc>=0.80``.
-
-    Raises:
-        GateError: it is not of that form.
-    """
-    match = _GATE.fullmatch(text)
-    try:
-        if match is None:
-            raise ValueError("no comparison")
-        return Gate(match["metric"], match["sign"], float(match["bound"]))
-    except ValueError as error:
-        raise GateError(
-            f"Expected a gate such as auc>=0.80. Received {text!r}.", f"Comparisons: {' '.join(_COMPARE)}."
-        ) from error
-
-
 def promote(
     uri: str,
     model: str,
@@ -116,6 +55,7 @@ def promote(
     *,
     gates: Sequence[str] = (),
     inspect: Inspect | None = None,
+    passed: Sequence[Check] = (),
     why: str = "",
     who: str | None = None,
 ) -> Promotion:
@@ -128,6 +68,7 @@ def promote(
         alias: ``candidate``, ``evaluation`` or ``champion``.
         gates: e.g. ``["auc>=0.80"]``; a metric that is not a number passes none.
         inspect: looks at the version's files; what it finds is a gate like the others.
+        passed: gates that a copied version passed where it came from (``check_promotion``), for the audit trail.
         why: the reason, for the audit trail.
         who: user name; None is the one this process runs as.
 
@@ -140,13 +81,10 @@ def promote(
     parsed = [parse_gate(gate) for gate in gates]
     with store_errors(uri):
         client = connect(uri)
-        summary = find_model(client, model)
-        chosen = choose_version(summary, version)
-        checks = check_gates(parsed, chosen.metrics, f"{model} version {chosen.version}")
+        chosen = choose_version(find_model(client, model), version)
+        checks = [*passed, *check_gates(parsed, chosen.metrics, f"{model} version {chosen.version}")]
         if inspect is not None:
-            root = fetch_model(client, uri, model, chosen.version)
-            checks.append(check_signature(root))
-            checks += _inspected(inspect, ensemble_folder(root), chosen)
+            checks += check_files(client, uri, model, chosen, inspect)
         user = who or getpass.getuser()
         with turn(client, model, user) as still_mine:
             promotion = Promotion(
@@ -165,6 +103,39 @@ def promote(
             note = f"{promotion.when} by {promotion.who}"
             client.set_model_version_tag(model, str(chosen.version), f"promoted.{alias}", note)
     return promotion
+
+
+def check_promotion(
+    uri: str, model: str, version: int | None, alias: str, *, gates: Sequence[str] = (), inspect: Inspect | None = None
+) -> tuple[int, tuple[Check, ...]]:
+    """Look at all that ``promote`` looks at, and move nothing: before a version is copied, to be promoted there.
+
+    A copy has no evaluations, so gates on these can be looked at here alone.
+
+    Args:
+        uri: the tracking store that the version is in.
+        model: registered model.
+        version: number; None is the newest.
+        alias: that it is to have.
+        gates: as ``promote``.
+        inspect: as ``promote``.
+
+    Returns:
+        The version's number, and its gates, all passed; without what was found in its files.
+
+    Raises:
+        GateError: as ``promote``.
+        RegistryError: as ``promote``.
+    """
+    _check_alias(alias)
+    parsed = [parse_gate(gate) for gate in gates]
+    with store_errors(uri):
+        client = connect(uri)
+        chosen = choose_version(find_model(client, model), version)
+        checks = check_gates(parsed, chosen.metrics, f"{model} version {chosen.version}")
+        if inspect is not None:
+            check_files(client, uri, model, chosen, inspect)
+    return chosen.version, tuple(checks)
 
 
 def undo(uri: str, model: str, alias: str = "evaluation", *, why: str = "", who: str | None = None) -> Promotion:
@@ -240,39 +211,6 @@ def _record(client: Any, promotion: Promotion, run_id: str) -> None:
         client.log_text(run_id, entry + "\n", f"audit/{promotion.model}.{name.replace(':', '')}.json")
 
 
-def check_signature(root: Path) -> Check:
-    """Whether a model folder's signature names exactly the columns that its ensemble takes, and an output.
-
-    Raises:
-        RegistryError: it is not a model folder of ours.
-        GateError: the signature is missing or another one.
-    """
-    from mlflow.models import Model
-
-    expected = input_columns(ensemble_spec(ensemble_folder(root)))
-    signature = Model.load(str(root)).signature
-    named = [] if signature is None or signature.inputs is None else signature.inputs.input_names()
-    if named != expected or not signature.outputs:
-        raise GateError(
-            f"Expected a signature of the ensemble's {len(expected):,} columns. Received "
-            f"{f'another one, of {len(named):,}' if named else 'none'}.",
-            "The alias was not moved.",
-        )
-    return Check("signature of the ensemble's columns", "found", len(expected), True)
-
-
-def _inspected(inspect: Inspect, folder: Path, version: VersionSummary) -> list[Check]:
-    checks = inspect(folder, version.tags)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        raise GateError(
-            f"Expected a whole model in version {version.version}. Received one that fails: "
-            f"{'; '.join(check.gate for check in failed)}.",
-            "The alias was not moved.",
-        )
-    return checks
-
-
 def _check_alias(alias: str) -> None:
     if alias not in ALIASES:
         raise RegistryError(f"Expected an alias, one of {', '.join(ALIASES)}. Received {alias!r}.")
@@ -294,31 +232,3 @@ def audit_trail(uri: str, model: str) -> list[Promotion]:
         tags: Mapping[str, str] = client.get_registered_model(model).tags
     entries = [json.loads(value) for key, value in sorted(tags.items()) if key.startswith(AUDIT_TAG)]
     return [Promotion(**{**entry, "checks": tuple(Check(**check) for check in entry["checks"])}) for entry in entries]
-
-
-def check_gates(gates: Sequence[Gate], metrics: Mapping[str, float], whose: str) -> list[Check]:
-    """Hold metrics against gates.
-
-    Raises:
-        GateError: names every gate that is not passed, with value and bound.
-    """
-    checks = []
-    for gate in gates:
-        name = next(
-            (name for name in (gate.metric, f"cv_{gate.metric}_mean", f"oof_{gate.metric}") if name in metrics), None
-        )
-        if name is None:
-            raise GateError(
-                f"Expected a gate on a metric of {whose}. Received {gate.metric!r}.",
-                f"It has: {', '.join(sorted(metrics)) or 'none'}.",
-            )
-        value = metrics[name]
-        checks.append(Check(str(gate), name, value, _COMPARE[gate.sign](value, gate.bound)))
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        found = "; ".join(f"{check.metric} = {check.value:.4g}" for check in failed)
-        raise GateError(
-            f"Expected {whose} to pass {', '.join(check.gate for check in failed)}. Received {found}.",
-            "The alias was not moved.",
-        )
-    return checks

@@ -3,6 +3,7 @@
 Aliases say what a version is good for; only ``promotion.promote`` moves them.
 """
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aio_tune.errors import RegistryError
-from aio_tune.tracking.client import connect, store_errors
+from aio_tune.tracking.client import connect, is_missing, store_errors
 
 ALIASES = ("candidate", "evaluation", "champion")
 METRIC_TAG = "metric."
@@ -75,11 +76,13 @@ class ResolvedModel:
 
 
 def list_models(uri: str) -> list[ModelSummary]:
-    """Every registered model of ours, by name.
+    """Every registered model of ours, by name; none where the file of a SQLite store is yet to be made.
 
     Raises:
         RegistryError: the store cannot be reached.
     """
+    if is_missing(uri):
+        return []
     with store_errors(uri):
         client = connect(uri)
         return [summarise(client, model) for model in _pages(client.search_registered_models, "name LIKE 'aio-%'")]
@@ -143,7 +146,8 @@ def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedMode
         uri: the tracking store.
         reference: ``MODEL@ALIAS``. A bare model or version number is refused: using a model on cohorts is a decision,
             and promoting is how it is taken and recorded.
-        cache: folder for models of a server; None means a temporary one. Files of a local store are used in place.
+        cache: folder for models of a server; None means one that is removed when this process ends. Files of a local
+            store are used in place.
 
     Raises:
         RegistryError: the reference is not of that form, or nothing is there, or what is there is not a model folder
@@ -173,7 +177,7 @@ def resolve(uri: str, reference: str, cache: Path | None = None) -> ResolvedMode
 
 
 def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | None = None) -> Path:
-    """The whole model folder of a version: where it lies if the store is local, else a downloaded copy."""
+    """The whole model folder of a version: where it lies if the store is local, else a copy (see ``resolve``)."""
     from mlflow.artifacts import download_artifacts
 
     source = client.get_model_version_download_uri(name, str(version))
@@ -181,6 +185,7 @@ def fetch_model(client: Any, uri: str, name: str, version: int, cache: Path | No
         return Path(download_artifacts(artifact_uri=source, tracking_uri=uri))
     if cache is None:
         cache = Path(tempfile.mkdtemp(prefix="aio-tune-models-"))
+        atexit.register(shutil.rmtree, cache, ignore_errors=True)
     # Named by the logged model's id within the source, so that two servers' "version 1" never meet in one cache.
     target = cache / name / f"{version}-{Path(source.rstrip('/')).parent.name}"
     if not target.exists():

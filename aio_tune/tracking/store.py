@@ -7,21 +7,15 @@ from typing import Any
 from aio_tune.config import Home
 from aio_tune.errors import SearchError
 from aio_tune.files import locked, make_private
-from aio_tune.tracking.client import connect, prepare, store_errors
+from aio_tune.tracking.client import SQLITE, connect, database_of, is_missing, prepare, store_errors
 
-_SQLITE = "sqlite:///"
 # The UI then shows runs, and not what it has for conversations with language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def tracking_uri(home: Home) -> str:
     """The address of a home's own store, with an absolute path: MLflow is also started from other folders."""
-    return f"{_SQLITE}{home.database.absolute()}"
-
-
-def database_of(uri: str) -> Path | None:
-    """The file of a SQLite store; None for any other store."""
-    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+    return f"{SQLITE}{home.database.absolute()}"
 
 
 def ensure_store(uri: str, artifacts: Path | None, experiment: str) -> str:
@@ -55,11 +49,13 @@ def ensure_store(uri: str, artifacts: Path | None, experiment: str) -> str:
 
 
 def check_store(uri: str) -> None:
-    """Ask a store one question.
+    """Ask a store one question. A SQLite store that a search has yet to make is asked nothing.
 
     Raises:
         SearchError: it does not answer, or not to this user.
     """
+    if is_missing(uri):
+        return
     with store_errors(uri, SearchError):
         connect(uri).search_experiments(max_results=1)
 
@@ -81,7 +77,7 @@ def _create_database(database: Path, default_artifacts: str) -> None:
 
     unfinished = database.with_name(database.name + ".new")
     unfinished.unlink(missing_ok=True)
-    store = SqlAlchemyStore(f"{_SQLITE}{unfinished}", default_artifacts)
+    store = SqlAlchemyStore(f"{SQLITE}{unfinished}", default_artifacts)
     store.engine.dispose()  # closes the file, so that it can be renamed with everything in it
     os.replace(unfinished, database)  # noqa: PTH105  (says that an existing file would be replaced atomically)
 

@@ -148,6 +148,11 @@ def test_names_that_are_not_there(tmp_path: Path, aio: Run, simulated: Path) -> 
         assert not home.exists(), "nothing is left behind"
 
 
+def test_a_seed_below_zero_is_bad_usage(tmp_path: Path, aio: Run) -> None:
+    assert aio("simulate", tmp_path / "sim", "--seed", -1)[0] == 2
+    assert not list(tmp_path.iterdir())
+
+
 def test_debug_shows_the_traceback(tmp_path: Path, aio: Run) -> None:
     from aio_tune.errors import DatasetError
 

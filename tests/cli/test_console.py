@@ -1,6 +1,7 @@
 """Tables as the commands print them, beside Rich's of the same kind."""
 
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aio_tune.cli.console import say_table, table_lines
+from aio_tune.cli.console import place_words, say_of_password, say_table, table_lines
+from aio_tune.config import Home
 
 cells = st.text(st.characters(categories=("L", "N", "P"), exclude_characters="\u0b95"), max_size=8)
 
@@ -44,3 +46,28 @@ def test_into_a_pipe_it_has_no_colours(capsys: pytest.CaptureFixture[str]) -> No
         " none          -",
         " many      1,234",
     ]
+
+
+def test_a_next_command_finds_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place_words("", Home(tmp_path / "aio_home")) == [], "the defaults"
+    assert place_words("", Home(tmp_path / "demo" / "aio_home")) == ["--home", Path("demo/aio_home")]
+    assert place_words("http://ada:secret@mlflow", Home(Path("/shared/aio_home"))) == [
+        "--tracking-uri", "http://ada:***@mlflow", "--home", Path("/shared/aio_home"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("http://ada:secret@mlflow", "*** stands for the password, which every user of this machine can read from a "
+         "command line. MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD keep it out of there.\n"),
+        ("postgresql://ada:secret@db/mlflow", "*** stands for the password, which every user of this machine can read "
+         "from a command line.\n"),
+        ("http://mlflow", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_password(uri: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    say_of_password(uri)
+    assert capsys.readouterr().out == told

@@ -94,3 +94,13 @@ def test_failures_are_one_line(aio: Run, model: str, dataset: AioDataset, tmp_pa
         assert status == 1 and message in err and err.count("\n") == 1
     assert not np.any([path.suffix == ".png" for path in tmp_path.iterdir()])
     assert aio(*words, "--out", tmp_path / "genes.csv", "--samples", 0)[0] == 2
+
+
+@pytest.mark.parametrize(("out", "received"), [("there", "there, a folder"), ("drawn.csv", "drawn.png, a folder")])
+def test_where_no_table_can_be_written_nothing_is_explained(aio: Run, tmp_path: Path, out: str, received: str) -> None:
+    for folder in ("there", "drawn.png"):
+        (tmp_path / folder).mkdir()
+    words = ("explain", "aio-nhg-ensemble@evaluation", "--data", tmp_path / "no_dataset", "--out", tmp_path / out)
+    status, _, err = aio(*words)
+    assert (status, err.count("\n")) == (1, 1)
+    assert f"Received {tmp_path}/{received}." in err

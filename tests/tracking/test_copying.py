@@ -5,8 +5,18 @@ from typing import Any
 
 import pytest
 
-from aio_tune.errors import RegistryError
-from aio_tune.tracking import copy_version, promote, pyfunc, register_search, resolve
+from aio_tune.cli import models as commands
+from aio_tune.errors import GateError, RegistryError
+from aio_tune.models import inspection
+from aio_tune.tracking import (
+    audit_trail,
+    copy_version,
+    log_evaluation,
+    promote,
+    pyfunc,
+    register_search,
+    resolve,
+)
 from aio_tune.tracking import copying as copying_module
 from aio_tune.tracking.client import connect
 from aio_tune.tracking.copying import COPIED_FROM, FILES, folder_digest
@@ -33,6 +43,9 @@ def version(store: Store, tmp_path_factory: pytest.TempPathFactory) -> int:
             metrics={"cv_auc_mean": 0.91, "cv_auc_sd": float("nan")}, tags={"aio.dataset": "f" * 64},
         )  # fmt: skip
     promote(store.uri, MODEL, alias="evaluation", who="ada")
+    log_evaluation(store.uri, resolve(store.uri, f"{MODEL}@evaluation"), "GSE81538", {"auc": 0.79})
+    number = str(registration.ensemble_version)
+    connect(store.uri).set_model_version_tag(MODEL, number, "harmonised.GSE163882", '{"run_id": "of this store"}')
     return registration.ensemble_version
 
 
@@ -49,7 +62,9 @@ def test_a_copy_is_the_same_files_and_knows_where_it_is_from(store: Store, versi
     assert there.tags[COPIED_FROM] == f"{store.uri} {MODEL} version {version}"
     assert there.tags["metric.cv_auc_mean"] == "0.91"
     assert there.tags["aio.dataset"] == "f" * 64
-    assert not any(key.startswith("promoted.") for key in there.tags), "what it is good for is decided there"
+    stays = ("promoted.", "evaluat", "harmonised.")
+    assert sum(key.startswith(stays) for key in here.tags) == 4
+    assert not any(key.startswith(stays) for key in there.tags), "what it is good for is decided there"
     assert there.description.startswith(here.description)
     assert client.get_run(there.run_id).data.metrics == {"cv_auc_mean": 0.91}
     promote(other, MODEL, 1, "champion", gates=["auc>=0.9"])
@@ -88,6 +103,41 @@ def test_what_is_not_there(store: Store, version: int, other: str, model: str, n
 def test_the_same_registry_is_refused(store: Store, version: int) -> None:
     with pytest.raises(RegistryError, match="another registry"):
         copy_version(store.uri, MODEL, version, store.uri)
+
+
+@pytest.mark.parametrize(
+    ("alias", "gate", "said"),
+    [
+        ("production", "auc>=0.5", "one of candidate, evaluation, champion"),
+        ("champion", "auc>=0.95", r"cv_auc_mean = 0\.91"),
+        ("champion", "GSE81538:auc>=0.8", r"GSE81538:auc = 0\.79"),
+        ("champion", "auc=>0.5", "Expected a gate such as"),
+        ("champion", "auc>=0.5", "every file of its recorded sha256"),
+    ],
+)
+def test_what_may_not_be_promoted_is_not_copied(
+    store: Store, version: int, other: str, alias: str, gate: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = [inspection.Finding("every file of its recorded sha256", 1, False)]
+    monkeypatch.setattr(inspection, "inspect_ensemble", lambda folder, tags: damaged)
+    with pytest.raises((GateError, RegistryError), match=said):
+        commands.promote(MODEL, to=alias, gate=[gate], to_registry=other, tracking_uri=store.uri)
+    assert not Path(other.removeprefix("sqlite:///")).parent.exists()
+
+
+def test_gates_on_evaluations_are_held_where_the_evaluations_are(
+    store: Store, version: int, other: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(inspection, "inspect_ensemble", lambda folder, tags: [])
+    gates = ["auc>=0.9", "GSE81538:auc>=0.75"]
+    commands.promote(MODEL, to="champion", gate=gates, to_registry=other, tracking_uri=store.uri)
+    assert "is version 1 in sqlite:///" in capsys.readouterr().out
+    (entry,) = audit_trail(other, MODEL)
+    assert (entry.version, entry.alias) == (1, "champion")
+    assert [check.gate for check in entry.checks] == [
+        "auc>=0.9", "GSE81538:auc>=0.75", "signature of the ensemble's columns",
+    ]  # fmt: skip
+    assert resolve(other, f"{MODEL}@champion").version == 1
 
 
 def test_links_in_a_model_are_refused(tmp_path: Path) -> None:

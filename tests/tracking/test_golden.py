@@ -12,7 +12,7 @@ import pytest
 
 from aio_tune.errors import GateError, RegistryError
 from aio_tune.models.inspection import inspect_ensemble
-from aio_tune.tracking.promotion import check_signature
+from aio_tune.tracking.gates import check_signature
 from aio_tune.tracking.registry import ensemble_folder
 from tests.models.write_golden import FOLDER as ENSEMBLE
 from tests.models.write_golden import unseen

@@ -8,6 +8,8 @@ import pytest
 from aio_tune.errors import SearchError
 from aio_tune.ledger import Ledger
 from aio_tune.tracking import Mirror
+from aio_tune.tracking import mirror as mirror_module
+from aio_tune.tracking.notes import read_notes
 from tests.tracking.conftest import EXPERIMENT, Store, auc, points_of, write_end, write_search, write_trial
 
 pytestmark = pytest.mark.slow
@@ -153,6 +155,72 @@ def test_appending_never_waits(tmp_path: Path) -> None:
         assert time.monotonic() - start < 2
         assert not mirror.close(timeout=1)
         assert mirror.behind == ledger.path.stat().st_size
+
+
+def test_what_mlflow_says_is_logged_without_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(mirror_module, "ensure_store", lambda *given: "1")  # the server dies after that
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        write_search(ledger, "secret")
+        mirror = Mirror(ledger.path, "http://ada:secret@127.0.0.1:9/", EXPERIMENT, interval=0.05).start()
+        assert not mirror.close(timeout=2)
+    assert "API request to http://ada:***@127.0.0.1:9/api" in caplog.text
+    assert "ada:secret" not in caplog.text
+
+
+def test_another_store_is_told_all_and_the_first_stays_known(
+    tmp_path: Path, store: Store, second_store: Store, client_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the run ids of one store every write to another would be refused for good."""
+    stores = (store, second_store)
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        write_search(ledger, "moved")
+        write_trial(ledger, 0)
+        first = follow(ledger.path, store).start()
+        assert first.close(60)
+        assert not caplog.text
+        second = follow(ledger.path, second_store).start()
+        assert second.close(60)
+        assert caplog.text.count("was not told of this search before") == 1
+        write_trial(ledger, 1)
+        back = follow(ledger.path, store)
+        assert (back.search_run, back.trial_run(0)) == (first.search_run, first.trial_run(0))
+        assert 0 < back.behind < ledger.path.stat().st_size, "told again of what is new alone"
+        assert back.start().close(60)
+        again = follow(ledger.path, second_store)
+        assert again.trial_run(0) == second.trial_run(0)
+        assert again.start().close(60)
+    assert "refused" not in caplog.text and caplog.text.count("was not told of this search before") == 1
+    counts = []
+    for mirror, where in zip((back, again), stores, strict=True):
+        client = client_of(where.uri)
+        runs = runs_of(client, where, "moved")
+        assert {run.info.run_id for run in runs} == {mirror.search_run, mirror.trial_run(0), mirror.trial_run(1)}
+        assert {run.info.status for run in runs if run.data.tags["aio.trial"] != "none"} == {"FINISHED"}
+        counts.append([points_of(client, str(run)) for run in (mirror.search_run, *map(mirror.trial_run, (0, 1)))])
+    assert counts[0] == counts[1]
+    assert all(counts[0])
+
+
+def test_notes_that_name_no_store_are_on_the_present_one(tmp_path: Path, store: Store) -> None:
+    """As they were written before they named one."""
+    facts = {"format": 1, "offset": 9, "search_run": "a", "trial_runs": {"0": "b"}, "progress": {}}
+    (tmp_path / "tracking.json").write_text(json.dumps(facts))
+    mirror = follow(tmp_path / "ledger.jsonl", store)
+    assert (mirror.search_run, mirror.trial_run(0)) == ("a", "b")
+
+
+def test_notes_hold_no_password(tmp_path: Path) -> None:
+    notes = read_notes(tmp_path / "ledger.jsonl", "http://ada:secret@mlflow:5000/")
+    notes.save()
+    assert json.loads((tmp_path / "tracking.json").read_text())["store"] == "http://mlflow:5000"
+    other = read_notes(tmp_path / "ledger.jsonl", "http://bob:secret@other:5000")
+    other.save()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not any("secret" in f"{file.name} {file.read_text()}" for file in tmp_path.iterdir())
+    assert read_notes(tmp_path / "ledger.jsonl", "http://mlflow:5000").path == notes.path
 
 
 def test_damaged_notes_are_refused(tmp_path: Path, store: Store) -> None:

@@ -1,5 +1,9 @@
-from collections.abc import Mapping
+import atexit
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -7,6 +11,7 @@ import pytest
 
 from aio_tune.errors import GateError, RegistryError
 from aio_tune.tracking import (
+    Check,
     Registration,
     audit_trail,
     list_models,
@@ -16,6 +21,8 @@ from aio_tune.tracking import (
     register_search,
     resolve,
 )
+from aio_tune.tracking import gates as gates_module
+from aio_tune.tracking.registry import fetch_model
 from tests.tracking.conftest import GENES, Store, stand_in_ensemble
 
 pytestmark = pytest.mark.slow
@@ -194,6 +201,50 @@ def test_evaluation_is_kept_with_its_version(registered: tuple[Registration, str
     promote(store.uri, MODEL, model.version, "evaluation", gates=["GSE81538:auc_low>=0.7"])
     with pytest.raises(GateError, match=r"GSE81538:auc = 0\.79"):
         promote(store.uri, MODEL, model.version, "champion", gates=["GSE81538:auc>=0.8"])
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The client of a server with one model; temporary folders are made in ``tmp_path / "temporary"``."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+    def download(artifact_uri: str, dst_path: str, tracking_uri: str) -> str:
+        return str(stand_in_ensemble(Path(dst_path) / "artifacts", 1))
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    return SimpleNamespace(get_model_version_download_uri=lambda name, version: "mlflow-artifacts:/1/models/m-1/model")
+
+
+def test_what_was_fetched_of_a_server_goes_with_the_process(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end: list[Callable[[], object]] = []
+    monkeypatch.setattr(atexit, "register", lambda do, *given, **more: at_the_end.append(partial(do, *given, **more)))
+    assert (fetch_model(served, "http://mlflow", MODEL, 1) / "ensemble.json").is_file()
+    assert len(list((tmp_path / "temporary").iterdir())) == 1
+    for do in at_the_end:
+        do()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_was_fetched_to_be_looked_at_goes_at_once(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates_module, "check_signature", lambda root: Check("signature", "found", 6, True))
+    monkeypatch.setattr(gates_module, "ensemble_folder", lambda root: root)
+
+    def look(folder: Path, tags: Mapping[str, str]) -> list[Check]:
+        assert (folder / "ensemble.json").is_file()
+        return [Check("genes as registered", "found", 6, tags["as"] == "registered")]
+
+    version = SimpleNamespace(version=1, tags={"as": "registered"})
+    found = gates_module.check_files(served, "http://mlflow", MODEL, version, look)  # type: ignore[arg-type]
+    assert [check.gate for check in found] == ["signature", "genes as registered"]
+    version.tags["as"] = "changed"
+    with pytest.raises(GateError, match="genes as registered"):
+        gates_module.check_files(served, "http://mlflow", MODEL, version, look)  # type: ignore[arg-type]
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_a_link_in_a_model_folder_is_refused(

@@ -22,7 +22,8 @@ def main() -> None:
     """The ensemble is that of ``ensemble_v1``, so its expected probabilities are too."""
     with tempfile.TemporaryDirectory() as name:
         uri = tracking_uri(Home(Path(name)))
-        run = connect(uri).create_run(ensure_store(uri, None, "aio-ki67")).info.run_id
+        experiment = ensure_store(uri, None, "aio-ki67")
+        run = connect(uri).create_run(experiment).info.run_id
         ensemble = Path(name) / "ensemble"
         shutil.copytree(ENSEMBLE, ensemble, ignore=shutil.ignore_patterns("expected.json"))
         done = register_search(
