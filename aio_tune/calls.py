@@ -47,7 +47,8 @@ def calls_table(
 def read_calls(path: Path) -> "tuple[pd.DataFrame, tuple[str, ...]]":
     """A table of calls, and its classes in order (see ``calls_table``).
 
-    Any CSV with columns ``sample_id`` and ``call`` will do; then the classes are sorted.
+    Any CSV with columns ``sample_id`` and ``call`` will do; where it has no probability of some class that is called,
+    the classes are those that are called, sorted.
 
     Raises:
         EvaluationError: it cannot be read, has no such columns or rows, or a sample twice.
@@ -71,7 +72,9 @@ def read_calls(path: Path) -> "tuple[pd.DataFrame, tuple[str, ...]]":
         twice = calls.loc[calls["sample_id"].duplicated(), "sample_id"].iloc[0]
         raise EvaluationError(f"Expected each sample once in {path}. Received {twice!r} more than once.")
     classes = tuple(name.removeprefix("p_") for name in calls.columns if name.startswith("p_"))
-    return calls, classes or tuple(sorted(calls["call"].dropna().unique()))
+    called = sorted(calls["call"].dropna().unique())
+    # Tables of other programs have columns such as p_value.
+    return calls, classes if classes and set(called) <= set(classes) else tuple(called)
 
 
 def write_calls(calls: "pd.DataFrame", path: Path) -> None:

@@ -1,6 +1,5 @@
 """The command that confirms a search's winner."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,13 +21,17 @@ from aio_tune.cli.console import (
 )
 from aio_tune.cli.following import Follower
 from aio_tune.errors import SearchError
-from aio_tune.numbers import interval, mean_sd, number
+from aio_tune.files import read_json, write_json
+from aio_tune.numbers import interval, mean_sd, number, p_value
 
 if TYPE_CHECKING:
     from aio_tune.config import Home, RunFolder
     from aio_tune.folds import Folds
     from aio_tune.search.rows import TrainingRows
     from aio_tune.search.state import SearchState
+
+# Below it three decimals would say that a p value is zero.
+_SMALL = 0.001
 
 
 def confirm(
@@ -46,6 +49,10 @@ def confirm(
     trials: Annotated[
         int | None, typer.Option(help="With --nested: trials of each search. Default: as the search had.", min=1)
     ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="resources.KEY=VALUE", help="Other resources than the search had; repeatable."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The AIO dataset, if it was moved since the search.")] = None,
     address: AddressOption = "local",
     tracking_uri: TrackingOption = "",
@@ -62,9 +69,11 @@ def confirm(
     from aio_tune.search.leaderboard import read_state
     from aio_tune.search.nested import confirm_nested
     from aio_tune.search.variants import check_variant, run_variant
+    from aio_tune.tracking.client import redacted
 
     place = home_of(home)
-    state, best, spec = finished_search(place, name)
+    changed = tuple(overrides or ())
+    state, best, spec = finished_search(place, name, changed)
     folder = data or Path(state.started["dataset"]["path"])
     dataset, rows = _open(folder, spec)
     for variant in against or []:
@@ -77,25 +86,31 @@ def confirm(
         say_unless(as_json, f"nested cross-validation of {name}: {spec.folds} searches of {trials or spec.trials} "
                    "trials, each without one outer fold")  # fmt: skip
         results = confirm_nested(
-            place, name, dataset, rows, trials=trials, address=address,
+            place, name, dataset, rows, trials=trials, address=address, overrides=changed,
             follow=lambda outer, run: follower.follow(run, spec.metric, trials or spec.trials, len(spec.rungs)),
         )  # fmt: skip
         done = results is not None
     else:
         say_unless(as_json, f"confirming {name}: {runs} runs of {spec.folds} folds x {spec.epochs} epochs, new splits")
         follow = follower.follow(_confirm_folder(place, name, state), spec.metric, runs)
-        done = bool(confirm_runs(place, name, dataset, rows, runs, address=address, on_event=follow).ended)
+        how: dict[str, Any] = {"address": address, "overrides": changed}
+        done = bool(confirm_runs(place, name, dataset, rows, runs, on_event=follow, **how).ended)
         for variant in (against or []) if done else []:
             say_unless(as_json, f"the same with {variant}")
             follow = follower.follow(_variant_folder(place, name, state, variant), spec.metric, runs)
-            done = bool(run_variant(place, name, variant, dataset, rows, runs, address=address, on_event=follow).ended)
+            done = bool(run_variant(place, name, variant, dataset, rows, runs, on_event=follow, **how).ended)
             if not done:
                 break
     follower.close(hurry=not done)
     if not done:
+        given = {
+            "--nested": nested, "--runs": None if nested else runs, "--against": against, "--trials": trials,
+            "--set": changed, "--data": data, "--address": address if address != "local" else None,
+            "--tracking-uri": redacted(tracking_uri), "--home": home if home != DEFAULT_HOME else None,
+        }  # fmt: skip
         raise SearchError(
             f"The confirmation of {name} was interrupted; nothing finished is lost.",
-            f"Go on with: {command_line('aio-tune', 'confirm', name, *_again(nested, runs, trials, against, home))}",
+            f"Go on with: {command_line('aio-tune', 'confirm', name, *_words(given))}",
         )
     follower.send(place.run(name))
     report = compare(read_state(place, name), rows, place.run(name).path / "baseline_confirm.json")
@@ -121,25 +136,44 @@ def compare(state: "SearchState", rows: "TrainingRows", path: Path) -> dict[str,
     if best is not None:
         lines.append({"who": f"network, trial {best.number}", "protocol": "search", "n": rows.folds.k,
                       "over": "folds that chose it", "metrics": best.cv})  # fmt: skip
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept = read_json(path) or {}
     for protocol, over in (("runs", "runs on new splits"), ("nested", "outer folds never seen")):
         confirmed = state.confirmed.get(protocol)
         if confirmed is None:
             continue
         n = len(confirmed["results"])
-        who = "network, varied" if protocol == "runs" else "whole search"
+        who = "network, varied" if protocol == "runs" else _whole_search(confirmed, state)
         lines.append({"who": who, "protocol": protocol, "n": n, "over": over, "metrics": confirmed["metrics"]})
         key = f"{protocol} {n}"
         if key not in kept:
             splits = new_splits(rows, seed, n) if protocol == "runs" else (outer_split(rows, seed),)
             kept[key] = _baseline(rows, splits, seed)
-            path.write_text(json.dumps(kept))
+            write_json(path, kept)
         lines.append({"who": "PCA + logistic regression", "protocol": protocol, "n": n, "over": over,
                       "metrics": kept[key]})  # fmt: skip
     compared = [{key: event[key] for key in ("variant", "runs", "metrics", "reference", "differences")}
                 for event in state.compared.values()]  # fmt: skip
     return {"task": rows.task.name, "class_counts": rows.class_counts(), "folds": rows.folds.k, "lines": lines,
             "compared": compared}  # fmt: skip
+
+
+def _words(options: Mapping[str, object]) -> list[object]:
+    """The words of a command for those options that were given."""
+    words: list[object] = []
+    for option, value in options.items():
+        if value is True:
+            words.append(option)
+        elif isinstance(value, list | tuple):
+            words += [word for one in value for word in (option, one)]
+        elif value:
+            words += [option, value]
+    return words
+
+
+def _whole_search(confirmed: Mapping[str, Any], state: "SearchState") -> str:
+    """What was judged on the outer folds; with its number of trials where the search has another one by now."""
+    trials = confirmed.get("trials", state.settings["trials"])
+    return "whole search" if trials == state.settings["trials"] else f"whole search, {trials} trials"
 
 
 def print_report(name: str, report: Mapping[str, Any]) -> None:
@@ -179,7 +213,7 @@ def _print_variant(compared: Mapping[str, Any]) -> None:
             ["winner", *[mean_sd(compared["reference"][m]) for m in metrics]],
             [compared["variant"], *[mean_sd(compared["metrics"][m]) for m in metrics]],
             ["difference [95 %]", *[interval((one["mean"], one["low"], one["high"])) for one in shown]],
-            ["p, corrected", *[number(one["p"]) for one in shown]],
+            ["p, corrected", *[p_value(p) if p < _SMALL else number(p) for p in (one["p"] for one in shown)]],
         ],
     )
     say(f"{compared['variant']}: {verdict(differences.get('auc') or shown[0])}")
@@ -221,13 +255,6 @@ def _variant_folder(home: "Home", name: str, state: "SearchState", variant: str)
     from aio_tune.search.variants import variant_folder
 
     return variant_folder(home, name, state.best.number if state.best else 0, variant)
-
-
-def _again(nested: bool, runs: int, trials: int | None, against: list[str] | None, home: Path) -> list[object]:
-    words: list[object] = ["--nested"] if nested else ["--runs", runs]
-    words += [word for variant in against or [] for word in ("--against", variant)]
-    words += ["--trials", trials] if trials is not None else []
-    return words + (["--home", home] if home != DEFAULT_HOME else [])
 
 
 def _baseline(rows: "TrainingRows", splits: "tuple[Folds, ...]", seed: int) -> dict[str, tuple[float, float]]:

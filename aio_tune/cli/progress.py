@@ -1,5 +1,6 @@
 """A running search: a live table on a terminal, plain lines into a file."""
 
+import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from aio_tune.numbers import duration, mean_sd, number
 from aio_tune.search.state import SearchState, TrialRecord
 
 ROWS = 15
+_PER_SECOND = 2
 
 
 class SearchView:
@@ -37,7 +39,8 @@ class SearchView:
         self._began = time.monotonic()
         self._ended_before = 0
         use_live = sys.stdout.isatty() if live is None else live
-        self._live = Live(console=Console(), refresh_per_second=2, transient=False) if use_live else None
+        self._live = Live(console=Console(), refresh_per_second=_PER_SECOND, transient=False) if use_live else None
+        self._drawn = float("-inf")
 
     def __enter__(self) -> Self:
         if self._live:
@@ -48,6 +51,7 @@ class SearchView:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._live:
+            self._live.update(self._table())
             self._live.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -56,7 +60,10 @@ class SearchView:
             # What an earlier driver did says nothing of how fast this one is.
             self._ended_before = self._ended
         if self._live:
-            self._live.update(self._table())
+            # Before a search of many trials is resumed, all its events come by.
+            if time.monotonic() - self._drawn > 1 / _PER_SECOND:
+                self._live.update(self._table())
+                self._drawn = time.monotonic()
         elif line := self._line(event):
             say(line)
 
@@ -94,8 +101,7 @@ class SearchView:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in ("trial", "state", "rung", "folds", "epoch", f"CV {self._metric}", "seconds"):
             table.add_column(column, justify="right" if column != "state" else "left")
-        shown = sorted(self._state.trials.values(), key=_recent)[:ROWS]
-        for trial in shown:
+        for trial in self._newest():
             style = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "dim"}.get(trial.state, "")
             value = mean_sd(trial.cv.get(self._metric, (trial.value, None)))
             rung = f"{trial.rung + 1}/{self._n_rungs}"
@@ -104,7 +110,8 @@ class SearchView:
         head = Text(f"{self._ended}/{self._trials} trials   best {self._best()}   left {self._time_left()}")
         return Group(head, table)
 
-
-def _recent(trial: TrialRecord) -> tuple[bool, int]:
-    """Running trials first, then the newest."""
-    return (trial.state != "RUNNING", -trial.number)
+    def _newest(self) -> list[TrialRecord]:
+        """Running trials first, then the newest; without a look at all of them."""
+        running = self._state.running[::-1]
+        others = (trial for trial in reversed(self._state.trials.values()) if trial.state != "RUNNING")
+        return [*running, *itertools.islice(others, max(0, ROWS - len(running)))][:ROWS]

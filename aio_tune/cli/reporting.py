@@ -8,10 +8,12 @@ import typer
 from aio_tune.cli.comparing import compare_with_baselines
 from aio_tune.cli.confirming import compare
 from aio_tune.cli.console import DEFAULT_HOME, HomeOption, TrackingOption, home_of, say, store_uri
-from aio_tune.errors import AioTuneError
+from aio_tune.errors import AioTuneError, EvaluationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from aio_tune.config import Home
     from aio_tune.dataset.manifest import Manifest
@@ -55,8 +57,6 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
         SearchError: there is no such search, it has not ended, or its dataset is another one.
         AioTuneError: a part of it is damaged.
     """
-    import pandas as pd
-
     from aio_tune.dataset import open_dataset
     from aio_tune.report import Study
     from aio_tune.search.confirm import finished_search, same_rows
@@ -65,6 +65,7 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
     from aio_tune.search.out_of_fold import read_out_of_fold
     from aio_tune.search.rows import training_rows
 
+    table = None if genes is None else _genes(genes)
     state, best, spec = finished_search(home, name)
     dataset = open_dataset(data or Path(state.started["dataset"]["path"]))
     rows = training_rows(dataset, spec.task, spec.train_on, spec.folds, spec.seed, spec.resources.memory_budget)
@@ -86,10 +87,25 @@ def gather(home: "Home", name: str, data: Path | None, genes: Path | None, uri: 
         evaluations=evaluations,
         harmonisations=harmonisations,
         survival=survival,
-        genes=None if genes is None else pd.read_csv(genes),
+        genes=table,
         paper=_paper(state, dataset.manifest, evaluations),
         notes=[text for text in (note, other) if text],
     )
+
+
+def _genes(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"Expected a table of genes in {path}. Received: {error}.") from error
+    if not {"symbol", "attribution"} <= set(table):
+        raise EvaluationError(
+            f"Expected columns symbol and attribution in {path}. Received {', '.join(map(str, table.columns[:5]))}.",
+            "`aio-tune explain` writes such a table.",
+        )
+    return table
 
 
 def _paper(state: "SearchState", manifest: "Manifest", evaluations: "Sequence[StoredEvaluation]") -> "list[Item]":
@@ -116,26 +132,27 @@ def _stored(uri: str, state: "SearchState") -> "tuple[list[StoredEvaluation], li
     model = state.registered["ensemble"]
     name, version = model["name"], int(model["version"])
     try:
-        return read_evaluations(uri, name, version), read_harmonisations(uri, name, version), ""
+        origin = state.origin_tags()
+        return read_evaluations(uri, name, version, origin), read_harmonisations(uri, name, version, origin), ""
     except AioTuneError as error:
         return [], [], f"Evaluations and harmonisation studies are missing here: {error.problem}"
 
 
 def _survival(rows: "TrainingRows", calls: "OutOfFold") -> "tuple[dict[str, list[Separation]], str]":
-    """The pathologists' labels and the network's out-of-fold calls, on the same patients; and why not, if so."""
+    """The labels and the network's out-of-fold calls, on the same patients; and why not, if so."""
     import pandas as pd
 
     from aio_tune.evaluation.survival import on_same_patients, separate
 
-    samples = rows.samples.drop_duplicates("patient_id").set_index("sample_id")
+    # By patient: two cohorts may have samples of the same name.
+    samples = rows.samples.drop_duplicates("patient_id").set_index("patient_id")
     follow_up = samples[["survival_days", "survival_event"]].set_axis(["days", "event"], axis=1)
-    table = calls.table().set_index("sample_id")
-    table = table[table.index.isin(samples.index)]
+    table = calls.table().assign(patient_id=calls.patients).drop_duplicates("patient_id").set_index("patient_id")
     deaths = int(follow_up["event"].reindex(table.index).sum())
     if deaths < FEWEST_DEATHS:
         return {}, f"Survival is not shown: {deaths} deaths among these patients are known, {FEWEST_DEATHS} are needed."
     callers = {
-        f"{rows.task.title} by pathologists": pd.Series(table["truth"]),
+        f"{rows.task.title}, as labelled": pd.Series(table["truth"]),
         "the network, out of fold": pd.Series(table["call"]),
     }
     same = on_same_patients(callers, follow_up)

@@ -79,5 +79,7 @@ def _result(home: "Home", name: str, uri: str) -> "SearchResult":
     from aio_tune.tracking import read_evaluations
 
     state, _, _ = finished_search(home, name)
-    model = state.registered["ensemble"] if state.registered else None
-    return search_result(state, read_evaluations(uri, model["name"], int(model["version"])) if model else ())
+    if not state.registered:
+        return search_result(state, ())
+    model = state.registered["ensemble"]
+    return search_result(state, read_evaluations(uri, model["name"], int(model["version"]), state.origin_tags()))

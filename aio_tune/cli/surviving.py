@@ -1,5 +1,6 @@
 """The command survival."""
 
+import itertools
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from aio_tune.cli.console import JsonOption, say, say_json, say_table
 from aio_tune.errors import EvaluationError
-from aio_tune.numbers import interval, number, p_value, years
+from aio_tune.numbers import number, p_value, years
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,8 @@ def _callers(
         if strangers:
             notes.append(f"{title}: {strangers:,} of {len(table):,} samples are not in {known.source}")
     for column in by:
-        callers[column], orders[column] = known.groups(column), None
+        title = column if column not in callers else f"{column} (clinical)"
+        callers[title], orders[title] = known.groups(column), None
     return callers, orders, notes
 
 
@@ -95,8 +97,7 @@ def _print(patients: str, separations: "list[Separation]") -> None:
     rows = []
     for one in separations:
         for i, group in enumerate(one.groups):
-            ratio = one.ratio_of(group.name)
-            shown = interval((ratio.value, ratio.low, ratio.high)) if ratio else "1" if i == 0 else "-"
+            shown = one.ratio_said(group.name)
             first = (p_value(one.p), number(one.concordance)) if i == 0 else ("", "")
             rows.append(
                 [one.title if i == 0 else "", group.name, group.n, group.events, years(group.median), shown, *first]
@@ -115,13 +116,13 @@ def _write(found: "dict[str, list[Separation]]", out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise EvaluationError(f"Expected a folder to write to. Received the file {out}.") from error
-    written = []
+    written: list[Path] = []
     groups: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []
     curves: list[pd.DataFrame] = []
     for patients, separations in found.items():
         for one in separations:
-            name = re.sub(r"\W+", "_", one.title) + ("_same_patients" if patients == SAME else "")
+            name = _free_name(one.title, "_same_patients" if patients == SAME else "", written)
             note = f"log-rank p = {p_value(one.p)}\n{one.events} deaths in {one.n:,} patients"
             figure = survival_figure({group.name: group.curve for group in one.groups}, one.title, note)
             written.append(out / f"{name}.png")
@@ -142,7 +143,15 @@ def _write(found: "dict[str, list[Separation]]", out: Path) -> list[Path]:
     return written
 
 
-_RATIO = {"": "value", "_low": "low", "_high": "high", "_p": "p"}
+def _free_name(title: str, ending: str, written: list[Path]) -> str:
+    """A title as the name of a file; numbered where two titles differ only in what a name cannot have."""
+    name = re.sub(r"\W+", "_", title)
+    taken = {path.stem for path in written}
+    numbers = itertools.chain([""], (f"_{i}" for i in itertools.count(2)))
+    return next(one for number in numbers if (one := f"{name}{number}{ending}") not in taken)
+
+
+_RATIO = {"": "value", "_low": "low", "_high": "high", "_p": "p", "_against": "against"}
 
 
 def _facts(one: "Separation") -> dict[str, Any]:

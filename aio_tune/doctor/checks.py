@@ -62,7 +62,7 @@ class Examination:
         nodes: of each node that answered, what it says, and Ray's resources of it.
         silent: nodes that are alive for Ray and did not answer, with the reason.
         token: path of the token file that this process uses, or None.
-        token_mode: its permissions.
+        token_mode: its permissions; None if it is not there.
         wrote: for each of ``nodes``, whether its file in the home folder came to be seen here; None if not asked.
         fingerprint: of the dataset as this process sees it; None if none was named or it is not here.
         rows_bytes: the training rows' expression in memory; None if no search was named.
@@ -75,7 +75,7 @@ class Examination:
     doors: tuple[Door, ...] = ()
     silent: tuple[tuple[str, str], ...] = ()
     token: Path | None = None
-    token_mode: int = 0
+    token_mode: int | None = None
     wrote: tuple[bool, ...] | None = None
     fingerprint: str | None = None
     rows_bytes: int | None = None
@@ -113,6 +113,11 @@ def token_private(seen: Examination) -> list[Finding]:
     """The token file is its owner's alone."""
     if seen.token is None:
         return [Finding("token", Level.OK, "no token file is used by this process")]
+    if seen.token_mode is None:
+        return [
+            Finding("token", Level.PROBLEM, f"RAY_AUTH_TOKEN_PATH names {seen.token}, which is not there",
+                    "Name the cluster's token file, or make one by aio-tune launch token FILE.")
+        ]  # fmt: skip
     if seen.token_mode & 0o077:
         return [
             Finding("token", Level.PROBLEM, f"{seen.token} has mode {seen.token_mode:04o}: others may have read it",
@@ -168,7 +173,7 @@ def same_versions(seen: Examination) -> list[Finding]:
 
 
 def gpus(seen: Examination) -> list[Finding]:
-    """GPUs that are there are offered and usable, and those that the search wants are there."""
+    """GPUs that are there are offered and usable."""
     findings = []
     for facts, resources in seen.nodes:
         offered = resources.get("GPU", 0)
@@ -184,11 +189,6 @@ def gpus(seen: Examination) -> list[Finding]:
             )  # fmt: skip
     wanted = seen.spec.resources.folds_in_parallel * seen.spec.resources.gpus_per_fold if seen.spec else 0
     total = sum(resources.get("GPU", 0) for _, resources in seen.nodes)
-    if wanted > total:
-        findings.append(
-            Finding("gpus", Level.PROBLEM, f"one trial wants {wanted:g} GPU, and the cluster offers {total:g}",
-                    "Lower resources.gpus_per_fold or folds_in_parallel, or add a node with GPUs.")
-        )  # fmt: skip
     return findings or [Finding("gpus", Level.OK, f"{total:g} offered, {wanted:g} wanted by one trial")]
 
 
@@ -271,17 +271,19 @@ def tracking_answers(seen: Examination) -> list[Finding]:
 
 
 def fits(seen: Examination) -> list[Finding]:
-    """At least one trial fits, by cores."""
+    """At least one trial fits."""
+    from aio_tune.search.cluster import fitting, room_wanted
+
     if seen.spec is None:
         return [Finding("fits", Level.OK, "no search was named")]
-    wanted = seen.spec.resources.folds_in_parallel * seen.spec.resources.cpus_per_fold
-    total = sum(resources.get("CPU", 0) for _, resources in seen.nodes)
-    if wanted > total:
+    nodes = [resources for _, resources in seen.nodes]
+    trials = fitting(seen.spec, nodes)
+    if trials < 1:
         return [
-            Finding("fits", Level.PROBLEM, f"one trial wants {wanted:g} CPU, and the cluster offers {total:g}",
-                    "Lower resources.folds_in_parallel or cpus_per_fold with --set.")
+            Finding("fits", Level.PROBLEM, "one trial wants {}; there is {}".format(*room_wanted(seen.spec, nodes)),
+                    "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set.")
         ]  # fmt: skip
-    return [Finding("fits", Level.OK, f"{int(total // wanted)} trials at one time, by cores")]
+    return [Finding("fits", Level.OK, f"{trials} trials at one time")]
 
 
 CHECKS: tuple[Check, ...] = (

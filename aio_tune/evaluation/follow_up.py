@@ -114,7 +114,10 @@ def _read(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     if path.suffix == ".parquet":
-        table = pd.read_parquet(path)
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise CohortError(f"Expected a clinical table in {path}. Received: {error}.") from error
     else:
         with open_text(path, errors="replace") as file:
             first = file.readline()

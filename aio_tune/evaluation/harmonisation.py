@@ -112,11 +112,17 @@ def study(
     Raises:
         OverlapError: a patient or profile of the target was in training.
         EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
-            target has no label, or the epochs are not known.
+            target has no label or those of one class alone, or the epochs are not known.
     """
     task, samples, codes = unseen_cohort(model, dataset, cohort)
     if len(samples) < LEAST_BATCH:
         raise EvaluationError(f"Expected at least {LEAST_BATCH} samples of {cohort}. Received {len(samples)}.")
+    present = np.unique(codes[codes >= 0])
+    if len(present) == 1:
+        raise EvaluationError(
+            f"Expected labelled samples of two classes or more in {cohort}. Received {task.classes[present[0]]} alone.",
+            "Without the others no AUC tells what a harmoniser wins back.",
+        )
     training = _training(model, dataset, cohort, task, epochs, folds, seed)
     order = sorted(HARMONISERS, key=lambda name: HARMONISERS[name].transductive)
     trained: dict[str, _Trained] = {}

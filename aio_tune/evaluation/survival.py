@@ -14,6 +14,7 @@ import numpy as np
 
 from aio_tune.errors import EvaluationError
 from aio_tune.kaplan_meier import KaplanMeier
+from aio_tune.numbers import interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,14 +69,15 @@ class Separation:
 
     Attributes:
         title: whose calls.
-        groups: in the order of the classes; the first with an event is what hazard ratios are against.
+        groups: in the order of the classes.
         n: patients.
         events: deaths.
         log_rank: the test statistic, chi-squared with ``degrees`` degrees of freedom; NaN where there is no test.
         degrees: groups - 1.
         p: of the log-rank test (Mantel, Cancer Chemother Rep 50:163, 1966); NaN where there is none.
-        hazard_ratios: of every other group with an event.
-        concordance: Harrell's C of the Cox model, 0.5 to 1, higher is better; NaN where there is no model.
+        hazard_ratios: of every group with an event, against the first of these; empty where there is no Cox model.
+        concordance: Harrell's C of the Cox model, 0.5 to 1, higher is better; NaN where there is no model of all
+            patients, because nobody of some group died.
         proportional_p: of Grambsch and Therneau's test for the hazards' ratio to stay the same over time, the smallest
             over groups; small means that one hazard ratio does not tell the whole story. NaN where there is no model.
         notes: what could not be computed, and why.
@@ -97,6 +99,13 @@ class Separation:
         """A group's hazard ratio; None of the reference group and of those that have none."""
         return next((ratio for ratio in self.hazard_ratios if ratio.group == group), None)
 
+    def ratio_said(self, group: str) -> str:
+        """A group's hazard ratio with its interval: "1" of the reference group, "-" of one that has none."""
+        ratio = self.ratio_of(group)
+        if ratio is not None:
+            return interval((ratio.value, ratio.low, ratio.high))
+        return "1" if any(ratio.against == group for ratio in self.hazard_ratios) else "-"
+
 
 def separate(
     title: str, groups: "pd.Series[str]", follow_up: "pd.DataFrame", order: Sequence[str] | None = None
@@ -108,7 +117,8 @@ def separate(
         groups: group of each patient, missing where unknown; any index.
         follow_up: columns ``days`` (above or equal 0) and ``event`` (1 died, 0 last seen alive), missing where unknown;
             rows are found by the index of ``groups``.
-        order: names of the groups, the reference first; those that nobody has are left out. Default: as sorted.
+        order: names of the groups, the reference first; those that nobody has are left out, those that it does not
+            name come after. Default: as sorted.
 
     Raises:
         EvaluationError: nobody has both a group and a follow-up.
@@ -121,8 +131,8 @@ def separate(
             f"Expected patients of {title} with a known group, days and event. Received none.",
             "Do the sample ids of the calls and of the clinical table agree?",
         )
-    present = set(table["group"])
-    names = [name for name in (order or sorted(present)) if name in present]
+    present = sorted(set(table["group"]))
+    names = [name for name in dict.fromkeys([*(order or ()), *present]) if name in present]
     found = tuple(_group(name, table[table["group"] == name]) for name in names)
     statistic, p, notes = _log_rank(table, found)
     ratios, concordance, proportional_p, more = _cox(table, found)
@@ -211,8 +221,13 @@ def _cox(table: "pd.DataFrame", groups: Sequence[Group]) -> tuple[tuple[HazardRa
             [*notes, "no Cox model: time alone tells the groups apart, or there are too few deaths"],
         )
     ratios = tuple(_ratio(model, f"group_{i}", name, reference) for i, name in enumerate(others))
-    proportional = proportional_hazard_test(model, design, time_transform="rank")
-    return ratios, _concordance(model, design), float(np.min(proportional.p_value)), notes
+    proportional_p = float(np.min(proportional_hazard_test(model, design, time_transform="rank").p_value))
+    left_out = len(table) - len(design)
+    if left_out:
+        # Of fewer patients than the rest of the row, and so not to be compared with another row's.
+        said = f"no C: the {left_out} patients of groups without a death are not in the Cox model"
+        return ratios, np.nan, proportional_p, [*notes, said]
+    return ratios, _concordance(model, design), proportional_p, notes
 
 
 def _concordance(model: Any, design: "pd.DataFrame") -> float:

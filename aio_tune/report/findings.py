@@ -1,5 +1,6 @@
 """Sections of what was found beyond the search: comparisons, external cohorts, survival, genes."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,9 @@ def harmonisation(study: Study) -> Section:
 
 def _shift(one: "StoredHarmonisation") -> str:
     """What the shift costs, and what of that is won back."""
-    lost = one.metrics["lost"]
+    lost = one.metrics.get("lost", math.nan)
+    if math.isnan(lost):
+        return "What the shift costs is not known: the AUC is not defined on this cohort."
     if lost <= 0:
         return "Without a harmoniser the cohort is read as well as the training patients: there is nothing to win back."
     said = f"The shift costs {lost:.3f} of AUC without a harmoniser; chosen: {one.chosen}"
@@ -158,21 +161,20 @@ def _harmoniser(row: Mapping[Hashable, Any]) -> list[str]:
 
 def survival(study: Study) -> Section:
     """Kaplan-Meier curves and tests of the groups that were called."""
+    text = ["Groups on different patients are not to be compared by their p values."]
     tables, figures = [], []
     for patients, separations in study.survival.items():
+        text += [f"{one.title}: {note}." for one in separations for note in one.notes]
         rows = []
         for one in separations:
             for group in one.groups:
-                ratio = one.ratio_of(group.name)
-                shown = interval((ratio.value, ratio.low, ratio.high)) if ratio else "-"
+                shown = one.ratio_said(group.name)
                 counts = [f"{group.n:,}", f"{group.events:,}", years(group.median)]
                 rows.append([f"{one.title}: {group.name}", *counts, shown, p_value(one.p), number(one.concordance)])
             figures.append(_survival_figure(one, patients))
         columns = ["calls", "patients", "deaths", "median", "hazard ratio [95 %]", "log-rank p", "C"]
         tables.append(Table(f"Overall survival, {patients}", columns, rows))
-    return Section(
-        "Survival", ["Groups on different patients are not to be compared by their p values."], tables, figures
-    )
+    return Section("Survival", text, tables, figures)
 
 
 def _survival_figure(one: "Separation", patients: str) -> Figure:

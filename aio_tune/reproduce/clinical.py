@@ -23,6 +23,8 @@ TABLE_ONE = {
 MAJORITY = {("GSE163882", "nhg"): "0.590", ("GSE81538", "ki67"): "0.570", ("GSE81538", "nhg"): "0.469"}
 # Characteristic -> accuracy of SCAN-B's own Ki67 calls (Brueffer et al., JCO Precis Oncol 2018) by the pathologists'.
 SCAN_B = {"ki67 prediction mgc": "0.663", "ki67 prediction sgc": "0.767"}
+# The paper counts them on the patients of both.
+_SEQUENCERS = 2
 _MATRIX = {"GSE96058": gse96058.SERIES_MATRIX, "GSE81538": gse81538.SERIES_MATRIX, "GSE163882": gse163882.SERIES_MATRIX}
 
 
@@ -73,11 +75,11 @@ def _subjects(folders: Sequence[Path]) -> "dict[str, pd.DataFrame]":
 
 
 def _both_sequencers(found: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame | None":
-    """GSE96058's patients on both sequencers, which is what SCAN-B's calls are counted on."""
+    """GSE96058's patients on both sequencers, which is what SCAN-B's calls are counted on; None without either."""
     import pandas as pd
 
     parts = [subjects for name, subjects in found.items() if name.startswith(gse96058.SERIES)]
-    return pd.concat(parts) if parts else None
+    return pd.concat(parts) if len(parts) == _SEQUENCERS else None
 
 
 def _majority(name: str, task: str, paper: str, subjects: "pd.DataFrame | None") -> Item:
@@ -103,7 +105,8 @@ def _scan_b(subjects: "pd.DataFrame | None") -> list[Item]:
     for column, paper in SCAN_B.items():
         what = f"accuracy of SCAN-B's {column} by the pathologists' Ki67"
         if subjects is None or column not in subjects:
-            items.append(missing("Comparison", what, paper, f"no {column!r} in {_MATRIX['GSE96058']}"))
+            why = "not both of" if subjects is None else f"no {column!r} in"
+            items.append(missing("Comparison", what, paper, f"{why} {_MATRIX['GSE96058']}"))
             continue
         called = subjects[column].map({"0": "negative", "1": "positive"})
         both = subjects["ki67"].notna() & called.notna()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from aio_tune.search.cluster import cluster, concurrency
+from aio_tune.search.cluster import cluster, concurrency, node_resources
 from aio_tune.search_space import SearchSpec
 from aio_tune.trial import FoldWorker
 
@@ -85,7 +85,7 @@ def _start_workers(spec: SearchSpec) -> tuple[Any, ...]:
     import ray
 
     resources = spec.resources
-    trials = min(spec.trials, concurrency(spec, ray.cluster_resources()))
+    trials = min(spec.trials, concurrency(spec, node_resources()))
     actor = ray.remote(FoldWorker).options(num_cpus=0)
     return tuple(
         actor.remote(resources.cpus_per_fold, 0.0, spec.deterministic)

@@ -5,7 +5,8 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aio_tune.errors import SearchError
@@ -13,42 +14,68 @@ from aio_tune.launch.knocking import check_head
 from aio_tune.launch.tokens import keep_default_token_private
 from aio_tune.search_space import SearchSpec
 
+# Ray counts resources in ten-thousandths; divided as floating-point numbers, a GPU has four shares of 0.2.
+_RAYS_UNITS = 10_000
 
-def concurrency(spec: SearchSpec, resources: Mapping[str, float]) -> int:
+
+def node_resources() -> list[Mapping[str, float]]:
+    """What each node of the connected cluster offers: kind (``CPU``, ``GPU``) -> amount."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def concurrency(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> int:
     """How many trials run at one time on a cluster as it is: as many as fit, or fewer if the space file says so.
 
     Asked again and again in the course of a search, since nodes come and go. At least one: it waits for a place. With
     ``resources.autoscaling`` one more than fit, so that whoever starts nodes sees that one is wanted.
+
+    Args:
+        spec: what one trial takes.
+        nodes: as of ``node_resources``.
     """
-    fits = max(1, _fitting(spec, resources) + spec.resources.autoscaling)
+    fits = max(1, fitting(spec, nodes) + spec.resources.autoscaling)
     return min(fits, spec.resources.max_concurrent_trials or fits)
 
 
-def check_fits(spec: SearchSpec, resources: Mapping[str, float]) -> None:
+def check_fits(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> None:
     """Make sure that a trial fits on a cluster which stays as it is.
 
     Raises:
         SearchError: not even one fits.
     """
-    if not spec.resources.autoscaling and _fitting(spec, resources) < 1:
-        need = _needs(spec)
-        there = ", ".join(f"{resources.get(kind, 0):g} {kind}" for kind in need)
+    if not spec.resources.autoscaling and fitting(spec, nodes) < 1:
+        wanted, there = room_wanted(spec, nodes)
         raise SearchError(
-            f"Expected a cluster with {need['CPU']:g} CPU and {need['GPU']:g} GPU for one trial. Received {there}.",
+            f"Expected room for one trial, {wanted}. Received {there}.",
             "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are started on "
             "demand, --set resources.autoscaling=true.",
         )
 
 
-def _needs(spec: SearchSpec) -> dict[str, float]:
-    return {
-        "CPU": spec.resources.folds_in_parallel * spec.resources.cpus_per_fold,
-        "GPU": spec.resources.folds_in_parallel * spec.resources.gpus_per_fold,
-    }
+def fitting(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trials fit on these nodes at one time; a process of a trial is on one of them, a trial on several."""
+    return sum(_processes(spec, node) for node in nodes) // spec.resources.folds_in_parallel
 
 
-def _fitting(spec: SearchSpec, resources: Mapping[str, float]) -> int:
-    return min(int(resources.get(kind, 0) // amount) for kind, amount in _needs(spec).items() if amount)
+def room_wanted(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> tuple[str, str]:
+    """What a trial wants, and what there is, in words."""
+    wanted = spec.resources
+    processes = f"{wanted.folds_in_parallel} process{'es' * (wanted.folds_in_parallel > 1)}"
+    offers = Counter(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
+    there = "; ".join(f"{many} node{'s' * (many > 1)} with {offer}" for offer, many in offers.items())
+    return f"{processes} with {wanted.cpus_per_fold} CPU and {wanted.gpus_per_fold:g} GPU each", there or "no node"
+
+
+def _processes(spec: SearchSpec, node: Mapping[str, float]) -> int:
+    """How many fold workers fit on a node."""
+    wanted = {"CPU": spec.resources.cpus_per_fold, "GPU": spec.resources.gpus_per_fold}
+    return min(
+        round(_RAYS_UNITS * node.get(kind, 0)) // max(1, round(_RAYS_UNITS * share))
+        for kind, share in wanted.items()
+        if share
+    )
 
 
 class Room:
@@ -64,18 +91,14 @@ class Room:
         self._trials, self._asked = 1, float("-inf")
 
     def __call__(self) -> int:
-        import ray
-
         if time.monotonic() - self._asked > self._age:
-            self._trials, self._asked = concurrency(self._spec, ray.cluster_resources()), time.monotonic()
+            self._trials, self._asked = concurrency(self._spec, node_resources()), time.monotonic()
         return self._trials
 
 
 def smallest_object_store() -> int:
     """Bytes of the smallest object store among the connected cluster's nodes."""
-    import ray
-
-    return int(min(node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"]))
+    return int(min(node.get("object_store_memory", 0) for node in node_resources()))
 
 
 def forget_row_files() -> None:

@@ -9,7 +9,7 @@ Three numbers, from the most to the least flattering:
              selection bias (Varma and Simon, BMC Bioinformatics 7:91, 2006)
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,17 +19,17 @@ from aio_tune.config import Home, RunFolder
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import SearchError
 from aio_tune.folds import Folds
-from aio_tune.ledger import Ledger
+from aio_tune.ledger import Ledger, read_events
 from aio_tune.metrics import mean_sd
 from aio_tune.models import DEFAULT_NETWORK, NETWORKS
 from aio_tune.search.ahead import Ahead
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.rows import TrainingRows
-from aio_tune.search.run import Event, Plan, ignore, run_plan, started_facts
+from aio_tune.search.run import Event, Plan, begun, ignore, run_plan, started_facts
 from aio_tune.search.source import Draw, Source
 from aio_tune.search.state import SearchState, TrialRecord
-from aio_tune.search_space import Budget, SearchSpec
+from aio_tune.search_space import Budget, SearchSpec, change_resources
 from aio_tune.training import TrainingParams, configuration
 
 FEWEST_RUNS = 5
@@ -68,11 +68,19 @@ class FixedRuns(Source):
         """Nothing to learn from it."""
 
 
-def finished_search(home: Home, name: str) -> tuple[SearchState, TrialRecord, SearchSpec]:
-    """A search that ended, its winner, and its settings as they were.
+def finished_search(
+    home: Home, name: str, overrides: Sequence[str] = ()
+) -> tuple[SearchState, TrialRecord, SearchSpec]:
+    """A search that ended, its winner, and its settings as its last driver had them.
+
+    Args:
+        home: where the search is.
+        name: the search's.
+        overrides: of the resources, as of ``change_resources``.
 
     Raises:
         SearchError: there is no such search, it goes on still, or no trial of it finished all folds.
+        SpaceError: an override is of something else, or wrong.
     """
     state = read_state(home, name)
     if not state.ended or state.best is None:
@@ -82,14 +90,14 @@ def finished_search(home: Home, name: str) -> tuple[SearchState, TrialRecord, Se
             "Go on with it by aio-tune search ... --resume.",
         )
     try:
-        spec = SearchSpec.model_validate({**state.started["settings"], "space": state.started["space"]})
+        spec = SearchSpec.model_validate({**state.settings, "space": state.started["space"]})
     except ValidationError as error:
         raise SearchError(
             f"Expected settings that this version understands in the ledger of {name}. Received others: "
             f"{error.errors()[0]['msg']}.",
             "It was written by another version of aio_tune: use that one.",
         ) from error
-    return state, state.best, spec
+    return state, state.best, change_resources(spec, overrides)
 
 
 def same_rows(state: SearchState, rows: TrainingRows, dataset: AioDataset) -> None:
@@ -115,11 +123,12 @@ def confirm_runs(
     *,
     address: str = "local",
     on_event: Callable[[Event], None] = ignore,
+    overrides: Sequence[str] = (),
 ) -> SearchState:
     """Cross-validate the winner ``runs`` times, each time slightly varied and on a new split of the patients.
 
-    The first run has the winner's own configuration. Going on after an interruption trains no run again; asking for
-    more runs than before adds the missing ones.
+    The first run has the winner's own configuration. Going on after an interruption trains no run again, and finishes
+    those that were begun; asking for more runs than before adds the missing ones.
 
     Args:
         home: where the search is.
@@ -129,6 +138,7 @@ def confirm_runs(
         runs: at least five.
         address: as of ``run_search``.
         on_event: as of ``run_search``.
+        overrides: as of ``finished_search``.
 
     Returns:
         The runs, as trials of a search of their own; ``ended`` is empty when they were interrupted.
@@ -138,17 +148,24 @@ def confirm_runs(
     """
     if runs < FEWEST_RUNS:
         raise SearchError(f"Expected at least {FEWEST_RUNS} runs, as in the paper. Received {runs}.")
-    state, best, spec = finished_search(home, name)
+    state, best, spec = finished_search(home, name, overrides)
     same_rows(state, rows, dataset)
+    folder = confirm_folder(home, name, best.number)
+    runs = max(runs, runs_begun(folder))
     configurations = [vary(best.params, spec.seed, run) for run in range(runs)]
     confirmed = {"search": name, "trial": best.number, "params": best.params}
     confirmation = run_configurations(
-        home, f"{name}/confirm", spec, configurations, dataset, rows, confirm_folder(home, name, best.number),
+        home, f"{name}/confirm", spec, configurations, dataset, rows, folder,
         {"confirms": confirmed}, address, on_event, new_splits(rows, spec.seed, runs),
     )  # fmt: skip
     if confirmation.ended:
         note(home, name, "runs", best.number, run_means(confirmation))
     return confirmation
+
+
+def runs_begun(run: RunFolder) -> int:
+    """How many configurations of ``run_configurations`` were begun before, by its ledger."""
+    return len(SearchState.of(read_events(run.ledger)[0]).trials) if begun(run) else 0
 
 
 def run_configurations(
@@ -205,8 +222,8 @@ def run_means(confirmation: SearchState) -> list[dict[str, float]]:
     return [{metric: mean for metric, (mean, _) in trial.cv.items()} for trial in complete]
 
 
-def note(home: Home, name: str, protocol: str, trial: int | None, results: list[dict[str, float]]) -> None:
-    """Write a confirmation's result into the search's ledger, from where it goes to MLflow; once.
+def note(home: Home, name: str, protocol: str, trial: int | None, results: list[dict[str, float]], **more: Any) -> None:
+    """Write a confirmation's result, and ``more`` of it, into the search's ledger, from where it goes to MLflow; once.
 
     Raises:
         SearchError: nothing could be confirmed, or the ledger cannot be written.
@@ -215,7 +232,7 @@ def note(home: Home, name: str, protocol: str, trial: int | None, results: list[
         raise SearchError(
             f"Expected at least one run of {name} to finish all folds. Received none.", "See the reasons above."
         )
-    facts = {"protocol": protocol, "trial": trial, "results": results, "metrics": mean_sd(results)}
+    facts = {"protocol": protocol, "trial": trial, "results": results, "metrics": mean_sd(results), **more}
     with Ledger(home.run(name).ledger) as ledger:
         old = read_state(home, name).confirmed.get(protocol, {})
         if any(old.get(key) != value for key, value in facts.items() if key != "metrics"):
@@ -241,7 +258,7 @@ def vary(params: Mapping[str, Any], seed: int, run: int) -> dict[str, Any]:
             varied[name] = min(float(values[name]) * factor, _highest(name))
     step = int(random.choice([-2, 0, 2]))
     if "kernel_size" in params and values["branches"] != "embedding":
-        varied["kernel_size"] = max(1, int(values["kernel_size"]) + step)
+        varied["kernel_size"] = min(int(_highest("kernel_size")), max(1, int(values["kernel_size"]) + step))
     return varied
 
 

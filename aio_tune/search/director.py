@@ -20,6 +20,8 @@ from aio_tune.trial import Assignment, RungReport
 
 # New draws that are made rather than waiting for a running trial of the same configuration.
 REDRAWS = 10
+# Settings that a resumed search may have other values of.
+MAY_CHANGE = ("trials", "budget", "resources", "layout_control")
 
 
 class Director:
@@ -129,8 +131,12 @@ class Director:
         return not self.state.running and bool(self.stop_reason)
 
     def note_resume(self) -> None:
-        """Record that a new driver goes on with the search."""
-        self._record("search_resumed", unfinished=[trial.number for trial in self.state.running])
+        """Record that a new driver goes on with the search, and what it was told to change."""
+        settings = self._spec.settings_facts()
+        self._record(
+            "search_resumed", unfinished=[trial.number for trial in self.state.running],
+            settings={name: settings[name] for name in MAY_CHANGE},
+        )  # fmt: skip
 
     def note_end(self) -> None:
         """Record why the search ended, and who won."""

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,7 @@ def confirm_nested(
     trials: int | None = None,
     address: str = "local",
     follow: Follow = lambda outer, run: ignore,
+    overrides: Sequence[str] = (),
 ) -> list[dict[str, float]] | None:
     """Repeat the whole search K times, each time without one of K outer folds, and judge its ensemble on that fold.
 
@@ -59,6 +60,7 @@ def confirm_nested(
         trials: of each search; as many as the search had, if not said.
         address: as of ``run_search``.
         follow: gives, for each outer fold, what is told the events of its search.
+        overrides: as of ``finished_search``.
 
     Returns:
         Every metric on each outer fold; None if it was interrupted.
@@ -66,7 +68,7 @@ def confirm_nested(
     Raises:
         SearchError: no winner, another dataset, a search without a winner; or as ``run_search``.
     """
-    state, _, spec = finished_search(home, name)
+    state, _, spec = finished_search(home, name, overrides)
     same_rows(state, rows, dataset)
     if trials is not None:
         spec = spec.model_copy(update={"trials": trials})
@@ -82,7 +84,7 @@ def confirm_nested(
         if not searched.ended:
             return None
         results.append(_judge(run, searched, inner, rows, valid, dataset))
-    note(home, name, "nested", None, results)
+    note(home, name, "nested", None, results, trials=spec.trials)
     return results
 
 

@@ -15,8 +15,8 @@ from aio_tune.files import make_private
 from aio_tune.folds import Folds
 from aio_tune.ledger import Ledger, read_events, strict_json
 from aio_tune.search.ahead import Ahead, joined
-from aio_tune.search.cluster import Room, check_fits, forget_row_files, smallest_object_store
-from aio_tune.search.director import Director
+from aio_tune.search.cluster import Room, check_fits, forget_row_files, node_resources, smallest_object_store
+from aio_tune.search.director import MAY_CHANGE, Director
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.source import Source
@@ -26,9 +26,6 @@ from aio_tune.search_space import SearchSpec
 from aio_tune.trial import SharedMatrix, TrialContext
 
 Event = Mapping[str, Any]
-
-# Settings that a resumed search may have other values of.
-MAY_CHANGE = ("trials", "budget", "resources", "layout_control")
 
 
 @dataclass(frozen=True)
@@ -248,12 +245,10 @@ def _shared(rows: TrainingRows) -> SharedMatrix | StoredRows:
 
 
 def _run_on_cluster(director: Director, plan: Plan, run: RunFolder, home: Home, spares: tuple[Any, ...]) -> None:
-    import ray
-
     from aio_tune.search.tuning import run_trials
 
     rows, spec = plan.rows, plan.spec
-    check_fits(spec, ray.cluster_resources())
+    check_fits(spec, node_resources())
     context = TrialContext(
         expression=_shared(rows),
         labels=rows.labels,

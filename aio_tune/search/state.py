@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 TrialState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
 
+# Written by the driver of a search. Other commands add events too, days after the last driver has gone.
+_DRIVERS = frozenset(
+    {"search_started", "search_resumed", "trial_asked", "rung_reported", "trial_ended", "search_ended"}
+)
+
 
 @dataclass
 class TrialRecord:
@@ -52,9 +57,9 @@ class SearchState:
         started: the first event: name, settings, dataset.
         trials: by number.
         ended: why it ended; empty while it has not.
-        registered: the event that says what was registered; empty before.
-        confirmed: results of confirmations, by kind (``runs``, ``nested``); the last one of each kind.
-        compared: comparisons of the winner with variants of it, by variant; the last one of each.
+        registered: the event that says what was registered of the present winner; empty before.
+        confirmed: results of confirmations, by kind (``runs`` of the present winner, ``nested``); the last of each.
+        compared: comparisons of the present winner with variants of it, by variant; the last one of each.
         refused: why drawn configurations were refused before they cost anything.
         since_best: trials that ended (FAIL not counted) since the last one that improved on all before it.
         events: how many there were.
@@ -73,6 +78,7 @@ class SearchState:
     events: int = 0
     seconds: float = 0.0
     driver_began: float = 0.0
+    _changed: dict[str, Any] = field(default_factory=dict)
     _last_time: float = 0.0
     # Kept up with every event: looked for among all trials, they would slow a search down as it grows.
     _running: dict[int, TrialRecord] = field(default_factory=dict)
@@ -93,11 +99,13 @@ class SearchState:
         if kind in ("search_started", "search_resumed"):
             self.seconds += self._last_time - self.driver_began
             self.driver_began = event["time"]
-        self._last_time = event["time"]
+        if kind in _DRIVERS:
+            self._last_time = event["time"]
         if kind == "search_started":
             self.started = dict(event)
         elif kind == "search_resumed":
             self.ended = ""
+            self._changed = dict(event.get("settings", {}))
         elif kind == "trial_asked":
             self._apply_asked(event)
         elif kind == "rung_reported":
@@ -144,8 +152,17 @@ class SearchState:
             if not any(self._dominates(other, trial) for other in self._front):
                 self._front = [other for other in self._front if not self._dominates(trial, other)] + [trial]
         if trial.value is not None:
-            self._best = max(self._best or trial, trial, key=lambda one: (one.value or 0.0, -one.number))
+            best = max(self._best or trial, trial, key=lambda one: (one.value or 0.0, -one.number))
+            if best is not self._best:
+                self._crown(best)
         return improves
+
+    def _crown(self, best: TrialRecord) -> None:
+        """Another trial is the winner: what is known of the one before, if the search was extended, is not of it."""
+        self._best = best
+        self.registered = {}
+        self.compared = {}
+        self.confirmed.pop("runs", None)
 
     @staticmethod
     def _share(trial: TrialRecord, other: TrialRecord) -> None:
@@ -172,6 +189,15 @@ class SearchState:
     def best(self) -> TrialRecord | None:
         """The winner so far: only a trial that finished all folds can be it; the earlier one wins a tie."""
         return self._best
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the search, with what its last driver was told to change."""
+        return {**self.started.get("settings", {}), **self._changed}
+
+    def origin_tags(self) -> dict[str, str]:
+        """Tags that tell a registered model of this search from those of others."""
+        return {"aio.search": self.started["name"], "aio.dataset": self.started["dataset"]["fingerprint"]}
 
     def elapsed(self, now: float) -> float:
         """Wall-clock seconds that drivers have spent on the search until ``now``, s since 1970."""

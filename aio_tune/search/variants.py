@@ -25,6 +25,7 @@ from aio_tune.search.confirm import (
     new_splits,
     run_configurations,
     run_means,
+    runs_begun,
     same_rows,
     vary,
 )
@@ -96,6 +97,7 @@ def run_variant(
     *,
     address: str = "local",
     on_event: Callable[[Event], None] = ignore,
+    overrides: Sequence[str] = (),
 ) -> SearchState:
     """Cross-validate a variant of the winner on the splits on which the winner was confirmed, and note the comparison.
 
@@ -108,6 +110,7 @@ def run_variant(
         runs: how many splits.
         address: as of ``run_search``.
         on_event: as of ``run_search``.
+        overrides: as of ``finished_search``.
 
     Returns:
         The runs, as trials of a search of their own; ``ended`` is empty when they were interrupted.
@@ -116,14 +119,16 @@ def run_variant(
         SpaceError: the variant is not one of the winner.
         SearchError: the winner was not confirmed so often; or as ``confirm_runs``.
     """
-    state, best, spec = finished_search(home, name)
+    state, best, spec = finished_search(home, name, overrides)
     same_rows(state, rows, dataset)
     changes = check_variant(variant, best.params, len(dataset.genes), rows.kinds)
+    folder = variant_folder(home, name, best.number, variant)
+    runs = max(runs, runs_begun(folder))
     configurations = [{**vary(best.params, spec.seed, run), **changes} for run in range(runs)]
     facts = {"varies": {"search": name, "trial": best.number, "changes": changes}}
     found = run_configurations(
         home, f"{name}/{variant}", spec, configurations, dataset, rows,
-        variant_folder(home, name, best.number, variant), facts, address, on_event, new_splits(rows, spec.seed, runs),
+        folder, facts, address, on_event, new_splits(rows, spec.seed, runs),
     )  # fmt: skip
     if found.ended:
         _note(home, name, variant, found, confirm_folder(home, name, best.number), rows.folds.k)

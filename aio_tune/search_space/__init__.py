@@ -31,7 +31,7 @@ Every mistake is a ``SpaceError`` in one line that names the file and the line.
 """
 
 from aio_tune.search_space.known import KNOWN_PARAMETERS
-from aio_tune.search_space.loading import json_schema, load_space
+from aio_tune.search_space.loading import change_resources, json_schema, load_space
 from aio_tune.search_space.parameters import Choice, Fixed, FloatRange, IntRange, Parameter
 from aio_tune.search_space.spec import COSTS, Budget, Resources, SearchSpec, default_rungs
 
@@ -46,6 +46,7 @@ __all__ = [
     "Parameter",
     "Resources",
     "SearchSpec",
+    "change_resources",
     "default_rungs",
     "json_schema",
     "load_space",

@@ -77,6 +77,30 @@ def load_space(
     return spec
 
 
+def change_resources(spec: SearchSpec, overrides: Sequence[str]) -> SearchSpec:
+    """The same search with other resources.
+
+    Args:
+        spec: the search.
+        overrides: as of ``load_space``, of keys below ``resources`` alone.
+
+    Raises:
+        SpaceError: another key, or a wrong value.
+    """
+    located = Located({"resources": spec.resources.model_dump(mode="json")})
+    for assignment in overrides:
+        if override(located, assignment)[0] != "resources":
+            raise SpaceError(
+                f"Expected a key below resources, such as resources.cpus_per_fold. Received {assignment!r}.",
+                "Everything else stays as it was in the search.",
+            )
+    try:
+        return SearchSpec.model_validate({**spec.settings_facts(), "space": spec.space_facts(), **located.data})
+    except ValidationError as error:
+        place, problem, hint = _complaint(located, error.errors(include_url=False)[0])
+        raise SpaceError(f"{place}: {problem}", hint) from error
+
+
 def json_schema(parameters: Collection[str] = KNOWN_PARAMETERS) -> dict[str, Any]:
     """JSON Schema of a space file, for editors that complete and check YAML by one."""
     schema = SearchSpec.model_json_schema(by_alias=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aio_tune.reproduce import SearchResult, Verdict, network_items
+from aio_tune.reproduce.clinical import clinical_items
 from aio_tune.reproduce.networks import CLAIMS
 from tests.cli.conftest import Run
 
@@ -34,6 +35,13 @@ def test_a_missing_file_is_named(aio: Run, geo: Path) -> None:
     assert items
     assert {item["verdict"] for item in items} == {"not possible"}
     assert all("no GSE81538*series_matrix.txt*" in item["note"] for item in items)
+
+
+def test_what_the_paper_counts_on_both_sequencers_is_not_counted_on_one(geo: Path) -> None:
+    next(geo.rglob("GSE96058*GPL18573*series_matrix*")).unlink()
+    items = [item for item in clinical_items([geo]) if "SCAN-B" in item.what]
+    assert [item.verdict for item in items] == [Verdict.NOT_POSSIBLE] * 2
+    assert all("not both of GSE96058" in item.note for item in items)
 
 
 def test_nothing_known(aio: Run, tmp_path: Path) -> None:

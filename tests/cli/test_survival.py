@@ -70,6 +70,35 @@ def test_replicates_are_one_patient(aio: Run, tmp_path: Path) -> None:
     assert [(group["group"], group["n"]) for group in facts["groups"]] == [("x", 1), ("y", 1)]
 
 
+def test_calls_and_a_column_of_one_name_are_two_callers(aio: Run, tmp_path: Path) -> None:
+    clinical = {"sample_id": list("abcd"), "days": [1, 2, 3, 4], "event": [1, 1, 0, 1], "nhg": list("xyxy")}
+    pd.DataFrame(clinical).to_csv(tmp_path / "c.csv", index=False)
+    # A column of another program's that is no probability of a class.
+    calls = {"sample_id": list("abcd"), "call": list("xxyy"), "p_value": [0.1] * 4}
+    pd.DataFrame(calls).to_csv(tmp_path / "nhg.csv", index=False)
+    pd.DataFrame(calls).to_csv(tmp_path / "n-g.csv", index=False)
+    pd.DataFrame(calls).to_csv(tmp_path / "n_g.csv", index=False)
+    status, out, err = aio(
+        "survival", *(tmp_path / f"{name}.csv" for name in ("nhg", "n-g", "n_g")), "--by", "nhg",
+        "--clinical", tmp_path / "c.csv", "--out", tmp_path / "km", "--json",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    facts = json.loads(out)["on the same patients"]
+    assert [one["title"] for one in facts] == ["nhg", "n-g", "n_g", "nhg (clinical)"]
+    assert [group["group"] for one in facts for group in one["groups"]] == ["x", "y"] * 4
+    figures = {file.name for file in (tmp_path / "km").glob("*_same_patients.png")}
+    assert figures == {f"{name}_same_patients.png" for name in ("nhg", "n_g", "n_g_2", "nhg_clinical_")}
+    assert set(pd.read_csv(tmp_path / "km" / "groups.csv")["hazard_ratio_against"].dropna()) == {"x"}
+
+
+def test_a_damaged_parquet_file_is_told_in_one_line(aio: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 and no more")
+    words = ("survival", "--by", "arm", "--clinical", tmp_path / "c.parquet", "--out", tmp_path / "km")
+    status, _, err = aio(*words)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "Expected a clinical table in" in err
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

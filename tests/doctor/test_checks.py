@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aio_tune.doctor import CHECKS
+from aio_tune.config import Home
+from aio_tune.doctor import CHECKS, Wanted, examine
 from aio_tune.doctor.checks import GIB, Check, Examination, Level, judge
 from aio_tune.doctor.facts import NodeFacts, others_may
 from aio_tune.doctor.strangers import Door
@@ -43,6 +44,7 @@ def test_a_healthy_cluster_gets_one_good_word_from_each_check(check: Check) -> N
         (replace(healthy(), doors=(Door("the head", "a:1", True),)), Level.PROBLEM, "an answer from the head (a:1)"),
         (replace(healthy(), doors=(Door("the head", "a:1", None),)), Level.WARNING, "no answer at all"),
         (replace(healthy(), token=Path("/t"), token_mode=0o644), Level.PROBLEM, "mode 0644"),
+        (replace(healthy(), token=Path("/t"), token_mode=None), Level.PROBLEM, "names /t, which is not there"),
         (replace(healthy(), silent=(("n9", "timed out"),)), Level.PROBLEM, "n9 did not answer: timed out"),
         (
             healthy((NODE, RESOURCES), (replace(NODE, versions={**NODE.versions, "ray": "2.59"}), RESOURCES)),
@@ -56,8 +58,12 @@ def test_a_healthy_cluster_gets_one_good_word_from_each_check(check: Check) -> N
         (healthy((replace(NODE, dataset=""), RESOURCES)), Level.PROBLEM, "no dataset"),
         (healthy((replace(NODE, open_to={"/d": "read"}), RESOURCES)), Level.PROBLEM, "other users may read /d on n1"),
         (healthy((replace(NODE, disk=GIB), RESOURCES)), Level.WARNING, "1.0 GiB free"),
-        (healthy(spec=spec(folds=5, cpus=2)), Level.PROBLEM, "wants 10 CPU, and the cluster offers 8"),
-        (healthy(spec=spec(gpus=0.5)), Level.PROBLEM, "wants 0.5 GPU, and the cluster offers 0"),
+        (
+            healthy(spec=spec(folds=5, cpus=2)), Level.PROBLEM,
+            "one trial wants 5 processes with 2 CPU and 0 GPU each; there is 2 nodes with 4 CPU and 0 GPU",
+        ),
+        (healthy(spec=spec(cpus=8)), Level.PROBLEM, "wants 1 process with 8 CPU and 0 GPU each; there is 2 nodes"),
+        (healthy(spec=spec(gpus=0.5)), Level.PROBLEM, "wants 1 process with 1 CPU and 0.5 GPU each"),
         (healthy((replace(NODE, gpus=2), RESOURCES)), Level.WARNING, "has 2 GPUs, of which Ray has 0"),
         (healthy((NODE, {**RESOURCES, "GPU": 1.0})), Level.WARNING, "no CUDA libraries"),
         (healthy((NODE, {**RESOURCES, "CPU": 64.0})), Level.WARNING, "lets in 64 fold processes"),
@@ -71,6 +77,22 @@ def test_what_is_wrong_is_named_once(seen: Examination, level: Level, said: str)
     assert {finding.level for finding in bad} == {level}
     assert {finding.check for finding in bad} == {bad[0].check}
     assert said in bad[0].what
+
+
+def test_a_token_file_is_looked_at_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
+
+    def level() -> Level:
+        (found,) = [one for one in examine(Wanted("local", Home(tmp_path))) if one.check == "token"]
+        return found.level
+
+    assert level() is Level.PROBLEM
+    file.write_text("secret")
+    file.chmod(0o600)
+    assert level() is Level.OK
+    file.chmod(0o644)
+    assert level() is Level.PROBLEM
 
 
 def test_what_others_may_do(tmp_path: Path) -> None:

@@ -88,6 +88,23 @@ def test_what_cannot_be_said_is_said() -> None:
     three = separate("three", grouped("aaabbbccc"), follow_up([3, 6, 9, 1, 2, 8, 4, 5, 7], [1, 0, 1, 0, 0, 0, 1, 1, 0]))
     assert [ratio.group for ratio in three.hazard_ratios] == ["c"]
     assert three.degrees == 2
+    assert math.isnan(three.concordance), "of other patients than the rest is"
+    assert three.notes[-1] == "no C: the 3 patients of groups without a death are not in the Cox model"
+
+
+def test_a_ratio_is_against_the_first_group_in_which_somebody_died() -> None:
+    found = separate("x", grouped("aaabbbccc"), follow_up([1, 2, 8, 3, 6, 9, 4, 5, 7], [0, 0, 0, 1, 0, 1, 1, 1, 0]))
+    assert [ratio.against for ratio in found.hazard_ratios] == ["b"]
+    said = [found.ratio_said(group) for group in "abc"]
+    assert said[:2] == ["-", "1"]
+    assert "[" in said[2]
+    nobody = separate("x", grouped("aabb"), follow_up([1, 2, 3, 4], [0, 0, 0, 0]))
+    assert [nobody.ratio_said(group) for group in "ab"] == ["-", "-"], "without a model there is no reference"
+
+
+def test_groups_that_the_order_does_not_name_come_after() -> None:
+    found = separate("x", grouped("abcabc"), follow_up([1, 2, 3, 4, 5, 6], [1] * 6), ["c", "z", "b"])
+    assert [(group.name, group.n) for group in found.groups] == [("c", 2), ("b", 2), ("a", 2)]
 
 
 def test_unknown_patients_are_left_out_and_nobody_is_an_error() -> None:

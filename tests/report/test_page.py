@@ -1,6 +1,7 @@
 """The page: whole, escaped, alone."""
 
 import base64
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_the_paper_is_beside_the_study_and_only_the_same_work_is_held_against_it
         (0.2, "denoise", "costs 0.200 of AUC without a harmoniser; chosen: denoise, which wins 50% of that back."),
         (0.2, "none", "costs 0.200 of AUC without a harmoniser; chosen: none."),
         (-0.1, "none", "there is nothing to win back."),
+        (math.nan, "none", "is not known: the AUC is not defined on this cohort."),
     ],
 )
 def test_harmonisers_are_told_apart_and_what_they_won(lost: float, chosen: str, said: str) -> None:
@@ -136,7 +138,8 @@ def test_harmonisers_are_told_apart_and_what_they_won(lost: float, chosen: str, 
         {"harmoniser": name, "kind": "single-sample", "chosen": name == chosen, **means, **interval, "won_back": back}
         for name, back in (("none", 0.0), ("denoise", 0.5))
     )
-    metrics = {"lost": lost, "won_back": 0.5, "tested_on": 1234.0}
+    # What is not defined is not in the store.
+    metrics = {"won_back": 0.5, "tested_on": 1234.0} | ({} if math.isnan(lost) else {"lost": lost})
     study = SimpleNamespace(harmonisations=[StoredHarmonisation("B", metrics, table, chosen)])
     (shown,) = harmonisation(study).tables  # type: ignore[arg-type]
     assert shown.caption == "Harmonisers for B, AUC, 1,234 samples"

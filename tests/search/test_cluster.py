@@ -43,25 +43,37 @@ def resources(**settings: object) -> SearchSpec:
 @pytest.mark.parametrize(
     ("settings", "there", "trials"),
     [
-        ({}, {"CPU": 4}, 4),
-        ({"cpus_per_fold": 2, "folds_in_parallel": 2}, {"CPU": 11}, 2),
-        ({"gpus_per_fold": 0.25}, {"CPU": 64, "GPU": 1}, 4),
-        ({"max_concurrent_trials": 3}, {"CPU": 64}, 3),
-        ({}, {}, 1),  # all nodes are gone for the moment: one waits
-        ({"autoscaling": True}, {"CPU": 4}, 5),
-        ({"autoscaling": True}, {}, 1),
-        ({"autoscaling": True, "max_concurrent_trials": 4}, {"CPU": 4}, 4),
+        ({}, [{"CPU": 4}], 4),
+        ({"cpus_per_fold": 2, "folds_in_parallel": 2}, [{"CPU": 11}], 2),
+        # A process is on one node, a trial may be on several.
+        ({"cpus_per_fold": 4}, [{"CPU": 7}, {"CPU": 7}], 2),
+        ({"cpus_per_fold": 4, "folds_in_parallel": 2}, [{"CPU": 7}, {"CPU": 7}], 1),
+        ({"gpus_per_fold": 1}, [{"CPU": 64}, {"CPU": 2, "GPU": 4}], 2),
+        ({"gpus_per_fold": 0.25}, [{"CPU": 64, "GPU": 1}], 4),
+        # 1 // 0.2 is 4, and 1 // 0.1 is 9.
+        ({"gpus_per_fold": 0.2}, [{"CPU": 64, "GPU": 4}], 20),
+        ({"gpus_per_fold": 0.1}, [{"CPU": 64, "GPU": 1}], 10),
+        ({"max_concurrent_trials": 3}, [{"CPU": 64}], 3),
+        ({}, [], 1),  # all nodes are gone for the moment: one waits
+        ({"autoscaling": True}, [{"CPU": 4}], 5),
+        ({"autoscaling": True}, [], 1),
+        ({"autoscaling": True, "max_concurrent_trials": 4}, [{"CPU": 4}], 4),
     ],
 )
-def test_how_many_trials_run_at_one_time(settings: dict[str, object], there: dict[str, float], trials: int) -> None:
+def test_how_many_trials_run_at_one_time(
+    settings: dict[str, object], there: list[dict[str, float]], trials: int
+) -> None:
     assert concurrency(resources(**settings), there) == trials
 
 
 def test_a_cluster_that_no_trial_fits_on_is_refused_unless_nodes_are_started_on_demand() -> None:
-    with pytest.raises(SearchError, match=r"1 CPU and 0 GPU for one trial\. Received 0 CPU"):
-        check_fits(resources(), {})
-    check_fits(resources(autoscaling=True), {})
-    check_fits(resources(), {"CPU": 1})
+    with pytest.raises(SearchError, match=r"1 process with 1 CPU and 0 GPU each\. Received no node\."):
+        check_fits(resources(), [])
+    # Eight in all, which Ray would wait for without a word.
+    with pytest.raises(SearchError, match=r"1 process with 8 CPU and 0 GPU each\. Received 2 nodes with 4 CPU"):
+        check_fits(resources(cpus_per_fold=8), [{"CPU": 4}, {"CPU": 4}])
+    check_fits(resources(autoscaling=True), [])
+    check_fits(resources(), [{"CPU": 1}])
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ import pytest
 
 from aio_tune.config import Home
 from aio_tune.dataset import StoredRows, write_dataset
-from aio_tune.errors import SearchError
+from aio_tune.errors import SearchError, SpaceError
 from aio_tune.folds import make_folds
 from aio_tune.ledger import Ledger
-from aio_tune.search.confirm import VARIED, FixedRuns, finished_search, new_splits, note, vary
+from aio_tune.search.confirm import VARIED, FixedRuns, finished_search, new_splits, note, runs_begun, vary
+from aio_tune.search.director import MAY_CHANGE
 from aio_tune.search.leaderboard import read_state
 from aio_tune.search.nested import outer_split
 from aio_tune.search.rows import TrainingRows
@@ -51,7 +52,8 @@ def test_runs_vary_slightly_and_always_in_the_same_way() -> None:
 
 def test_what_is_at_its_limit_stays_within() -> None:
     for run in range(1, 50):
-        configuration(vary({"learning_rate": 1.0, "embedding_l2": 10.0, "bn_epsilon": 1.0}, 0, run))
+        limits = {"learning_rate": 1.0, "embedding_l2": 10.0, "bn_epsilon": 1.0, "kernel_size": 15}
+        configuration(vary(limits, 0, run))
 
 
 def test_kernels_stay_when_there_is_no_convolution() -> None:
@@ -115,6 +117,28 @@ def test_the_settings_of_a_search_are_read_back_from_its_ledger(tmp_path: Path) 
     _, best, spec = finished_search(home, "one")
     assert best.params == {"depth": 2, "kernel_size": 3}
     assert spec == load_space(tmp_path / "space.yaml")
+
+
+def test_what_a_resumed_search_was_told_to_change_holds_after_it(tmp_path: Path) -> None:
+    home = started(tmp_path)
+    there = load_space(tmp_path / "space.yaml", ["resources.cpus_per_fold=2", "trials=1"])
+    with Ledger(home.run("one").ledger) as ledger:
+        changed = {name: there.settings_facts()[name] for name in MAY_CHANGE}
+        ledger.append("search_resumed", unfinished=[], settings=changed)
+        ledger.append("search_ended", reason="all 1 trials run", best_trial=0)
+    assert finished_search(home, "one")[2] == there
+    here = finished_search(home, "one", ["resources.folds_in_parallel=2"])[2]
+    assert here.resources == there.resources.model_copy(update={"folds_in_parallel": 2})
+    with pytest.raises(SpaceError, match=r"Expected a key below resources.*Received 'seed=1'"):
+        finished_search(home, "one", ["seed=1"])
+    with pytest.raises(SpaceError, match=r"--set resources.cpus_per_fold=0"):
+        finished_search(home, "one", ["resources.cpus_per_fold=0"])
+
+
+def test_runs_that_were_begun_are_counted(tmp_path: Path) -> None:
+    home = started(tmp_path)
+    assert runs_begun(home.run("one")) == 1
+    assert runs_begun(home.run("two")) == 0
 
 
 def test_a_result_is_noted_once_and_again_when_it_is_another(tmp_path: Path) -> None:
