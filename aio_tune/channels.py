@@ -28,10 +28,13 @@ class Channels:
     Attributes:
         kind: its name, e.g. ``"methylation"``.
         scaling: fitted on the training rows that have the kind, gene by gene.
+        measured: which genes some training row had, shape (genes,). The others stay masked whatever a later sample
+            has, since no weight has learnt what to make of them.
     """
 
     kind: str
     scaling: Scaling
+    measured: npt.NDArray[np.bool_]
 
     @classmethod
     def fit(cls, kind: str, scaling: type[Scaling], rows: Rows) -> "Channels":
@@ -40,7 +43,7 @@ class Channels:
         Raises:
             ValueError: a value is infinite.
         """
-        return cls(kind, fit_measured(scaling, rows))
+        return cls(kind, *fit_measured(scaling, rows))
 
     def draw(self, x: Floats, layout: Layout) -> tuple[Floats, Floats]:
         """The kind's part of pictures. Rows do not affect one another.
@@ -50,9 +53,10 @@ class Channels:
             layout: that of expression.
 
         Returns:
-            Values and mask, each float32, shape (n, *layout.shape), both 0 at padding and where not measured.
+            Values and mask, each float32, shape (n, *layout.shape), both 0 at padding and where not measured, here or
+            in training.
         """
-        missing = np.isnan(x)
+        missing = np.isnan(x) | ~self.measured
         values = self.scaling.transform(_filled(x, missing))
         values[missing] = 0
         return layout.to_image(values), layout.to_image((~missing).astype(np.float32))
@@ -63,8 +67,8 @@ def picture_shape(layout: Shape, kinds: int) -> Shape:
     return (*layout[:-1], layout[-1] * (2 * kinds - 1))
 
 
-def fit_measured(scaling: type[Scaling], rows: Rows) -> Scaling:
-    """A scaling of which each gene's part is fitted on the rows that have that gene, and on no others.
+def fit_measured(scaling: type[Scaling], rows: Rows) -> tuple[Scaling, npt.NDArray[np.bool_]]:
+    """A scaling of which each gene's part is fitted on the rows that have that gene, and which genes any row has.
 
     Genes with the same rows are fitted together. They are few groups: a file lacks a patient or a gene as a whole, so
     rows differ in what they have by their cohort, and by whether they have the kind at all. A gene that no row has is
@@ -80,7 +84,7 @@ def fit_measured(scaling: type[Scaling], rows: Rows) -> Scaling:
         fitted = scaling.fit(_with_zeros(rows, np.flatnonzero(pattern[of_row]), len(genes))).state()
         for name, array in fitted.items():
             state.setdefault(name, np.empty_like(array))[genes] = array[genes]
-    return scaling.from_state(state)
+    return scaling.from_state(state), np.asarray(has.any(axis=0))
 
 
 def _patterns(rows: Rows) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:

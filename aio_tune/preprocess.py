@@ -11,9 +11,9 @@ Padding pixels have the value 0 after scaling, which is
 Further kinds of omics are channels beside those of expression, each with a scaling of its own and the layout of
 expression, and are not harmonised; see ``aio_tune.channels``.
 
-A fitted preprocessor is one ``.npz`` file. Format version 2 has a harmoniser, version 3 further kinds; one of
-expression alone is written as version 2. Files of version 1, from before there were harmonisers, mean ``none``. All are
-read for good.
+A fitted preprocessor is one ``.npz`` file. Format version 2 has a harmoniser, version 3 further kinds, version 4 which
+of their genes no training row had; each file is of the first version that can say what it holds. Files of version 1,
+from before there were harmonisers, mean ``none``; to those of version 3 all genes were measured. All are read for good.
 """
 
 import json
@@ -35,7 +35,7 @@ from aio_tune.layout import Layout, Shape, make_layout
 from aio_tune.scaling import SCALINGS, Scaling
 
 FORMAT = "aio_tune preprocessor"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +175,22 @@ class Preprocessor:
         facts: dict[str, Any] = {"scaling": self.scaling.name, "harmoniser": self.harmoniser.name}
         if self.channels:
             facts["kinds"] = self.kinds
-        header = json.dumps({"format": FORMAT, "version": VERSION if self.channels else 2, **facts})
+        header = json.dumps({"format": FORMAT, "version": self._version(), **facts})
         arrays = {f"scaling_{name}": array for name, array in self.scaling.state().items()}
         arrays |= {f"harmoniser_{name}": array for name, array in self.harmoniser.state().items()}
         arrays |= {f"layout_{name}": array for name, array in self.layout.state().items()}
         for i, one in enumerate(self.channels, start=1):
             arrays |= {f"kind{i}_{name}": array for name, array in one.scaling.state().items()}
+            if not one.measured.all():
+                arrays[f"measured{i}"] = one.measured
         with path.open("wb") as file:
             np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+
+    def _version(self) -> int:
+        """The first version of the format that knows all that there is: one for omics, one for genes nobody had."""
+        if not self.channels:
+            return 2
+        return 3 if all(one.measured.all() for one in self.channels) else 4
 
     @classmethod
     def load(cls, path: Path) -> "Preprocessor":
@@ -206,7 +214,11 @@ class Preprocessor:
             layout = Layout.from_state(_part(arrays, "layout_"))
             kinds = header["kinds"] if header["version"] >= 3 else [EXPRESSION]
             channels = tuple(
-                Channels(kind, SCALINGS[header["scaling"]].from_state(_part(arrays, f"kind{i}_")))
+                Channels(
+                    kind,
+                    SCALINGS[header["scaling"]].from_state(_part(arrays, f"kind{i}_")),
+                    arrays.get(f"measured{i}", np.ones(layout.n_genes, bool)),
+                )
                 for i, kind in enumerate(kinds[1:], start=1)
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -85,14 +85,28 @@ def test_masking_a_patient_changes_no_other_picture(
 @EVERY
 @pytest.mark.parametrize("when", ["training", "calling", "both"])
 def test_a_kind_that_nobody_has_is_0_and_masked(scaling: str, layout: str, when: str) -> None:
+    """Where nobody had it in training, no weight has learnt what to make of those who have it."""
     without = data(missing={1: tuple(range(N))})
     preprocessor = fit(without if when != "calling" else data(), scaling, layout)
     pictures = preprocessor.transform(without if when != "training" else data(missing={2: (0,)}))
     assert np.isfinite(pictures).all()
     _, values, mask, _, other_mask = parts(preprocessor, pictures)
     assert other_mask.any()
-    if when != "training":
-        assert not values.any() and not mask.any()
+    assert not values.any() and not mask.any()
+
+
+@EVERY
+def test_a_gene_that_nobody_had_in_training_stays_masked_from_a_file_too(
+    scaling: str, layout: str, tmp_path: Path
+) -> None:
+    x = data()
+    x[:, GENES + 3] = np.nan
+    fit(x, scaling, layout).save(tmp_path / "p.npz")
+    loaded = Preprocessor.load(tmp_path / "p.npz")
+    _, values, mask, _, other_mask = parts(loaded, loaded.transform(data()))
+    np.testing.assert_array_equal(mask, np.broadcast_to(np.arange(GENES) != 3, mask.shape))
+    assert not values[:, 3].any()
+    assert other_mask.all()
 
 
 @EVERY
@@ -184,6 +198,18 @@ def test_version_3_loads_for_good() -> None:
     np.testing.assert_allclose(methylation, expected, atol=1e-5)
     np.testing.assert_array_equal(mask, expected != 0)
     assert [loaded.layout.gene_at((0, column, 0)) for column in range(6)] == [21, 16, 7, 1, 3, 28]
+
+
+def test_version_4_loads_for_good() -> None:
+    """As version 3, but the eighth gene stays masked for a patient who has it; never written again."""
+    loaded = Preprocessor.load(GOLDEN.with_name("preprocess_v4.npz"))
+    rows = np.nan_to_num(golden_rows(), nan=0.5)
+    blocks = np.split(loaded.transform(rows), 3, axis=-1)
+    _, methylation, mask = (loaded.layout.to_genes(block) for block in blocks)
+    expected = np.repeat([[-1.0], [0], [1]], 30, axis=1)
+    expected[:, 7] = 0
+    np.testing.assert_allclose(methylation, expected, atol=1e-5)
+    np.testing.assert_array_equal(mask, np.broadcast_to(np.arange(30) != 7, (3, 30)))
 
 
 # What is refused, and choices -----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from aio_tune.dataset import (
     write_dataset,
 )
 from aio_tune.dataset.manifest import fingerprint
+from aio_tune.dataset.replacing import new_file
 from aio_tune.errors import DatasetError
 from aio_tune.tasks import TASKS
 
@@ -369,10 +370,63 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
     assert process.exitcode == 9
     left = list(tmp_path.iterdir())
     assert len(left) == 1 and left[0].name.endswith(".partial")
-    neighbour = tmp_path / ".other.0000.partial"
-    neighbour.mkdir()
+    others = [tmp_path / name for name in (".other.01234567.partial", ".data [1].v2.01234567.partial")]
+    for other in others:
+        other.mkdir()
     write_dataset(assembly(cohort("New", 3)), out)
-    assert sorted(tmp_path.iterdir()) == sorted([out, neighbour])
+    assert sorted(tmp_path.iterdir()) == sorted([out, *others])
+
+
+def test_what_a_killed_swap_left_is_removed_and_another_names_is_not(made, tmp_path):
+    mine, other = tmp_path / ".data.01234567.old", tmp_path / ".data.v2.01234567.old"
+    for folder in (mine, other):
+        (folder / "shards").mkdir(parents=True)
+    write_dataset(assembly(cohort("New", 3)), made.path, overwrite=True)
+    assert sorted(tmp_path.iterdir()) == sorted([made.path, other])
+
+
+def test_what_a_killed_export_left_stops_no_dataset(tmp_path):
+    names = (".data.h5ad.01234567.partial", ".data.01234567.partial", ".data.01234567.old")
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.write_text("half")
+    out = write_dataset(assembly(cohort("New", 3)), tmp_path / "data").path
+    write_dataset(assembly(cohort("Newer", 3)), out, overwrite=True)
+    assert sorted(tmp_path.iterdir()) == sorted([out, *files])
+
+
+def _write_half_and_die(path):
+    with new_file(path) as partial:
+        partial.write_text("half")
+        os._exit(9)
+
+
+def test_a_file_that_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    path = tmp_path / "data.h5ad"
+    process = multiprocessing.get_context("spawn").Process(target=_write_half_and_die, args=(path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    assert [left.suffix for left in tmp_path.iterdir()] == [".partial"]
+    others = [tmp_path / name for name in (".data.01234567.partial", ".data.h5ad.0123.partial")]
+    for other in others:
+        other.write_text("mine")
+    folder = tmp_path / ".data.h5ad.01234567.partial"
+    folder.mkdir()
+    with new_file(path) as alive:
+        alive.write_text("first")
+        with new_file(path) as partial:
+            partial.write_text("second")
+        assert alive.read_text() == "first", "its writer holds it"
+    assert path.read_text() == "first"
+    assert sorted(tmp_path.iterdir()) == sorted([path, folder, *others])
+
+
+def test_new_files_have_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").write_text("")
+    with new_file(tmp_path / "new") as partial:
+        partial.write_text("")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_a_dataset_is_replaced_only_when_asked(made):

@@ -87,6 +87,22 @@ def test_the_way_there_and_back_changes_nothing(dataset: AioDataset, exported: P
     assert third.matrix().tobytes() == dataset.matrix().tobytes()
 
 
+def test_a_sample_with_nothing_of_the_genes_kept_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "cohort.yaml").write_text(
+        "name: A\nexpression: {file: e.tsv, genes_in: rows, unit: TPM}\n"
+        "clinical: {file: c.tsv, sample: id}\nlabels: {}\n"
+    )
+    (tmp_path / "a" / "e.tsv").write_text("gene\tS1\tS2\nAAA\t7\t0\nBBB\t1\t0\nCCC\t2\t9\n")
+    (tmp_path / "a" / "c.tsv").write_text("id\tx\nS1\t1\nS2\t1\n")
+    (tmp_path / "p.tsv").write_text("symbol\tchrom\tstart\tend\tstrand\nAAA\t1\t1\t2\t+\nBBB\t1\t5\t6\t+\n")
+    dataset = prepare(tmp_path / "a", tmp_path / "dataset", read_positions(tmp_path / "p.tsv"))
+    assert dataset.matrix()[1].tolist() == [0, 0]
+    path = export_h5ad(dataset, tmp_path / "b" / "x.h5ad")
+    back = prepare(path.parent, tmp_path / "back", positions_of(path))
+    assert back.matrix().tobytes() == dataset.matrix().tobytes()
+
+
 @settings(max_examples=15, deadline=None)
 @given(rows=st.permutations(range(8)), left_out=st.integers(0, 6))
 def test_samples_may_be_left_out_and_reordered(rows: list[int], left_out: int) -> None:

@@ -212,7 +212,7 @@ def header(**changed: object) -> np.ndarray:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"header": header(version=4)},
+        {"header": header(version=5)},
         {"header": header(version=3, harmoniser="none")},  # and names no kinds
         {"header": header(version=3, harmoniser="none", kinds=["expression", "methylation"])},  # without its arrays
         {"header": header(version=0)},

@@ -12,7 +12,8 @@ from aio_tune.errors import CohortError
 from aio_tune.tasks import TASKS, Label, Task, read_task, with_declared
 
 LARGE = "name: large\ntitle: Large tumour\nclasses: [small, large]\nlabels:\n  GSE96058: {key: tumor size, above: 20}\n"
-HIGH = "name: high_grade\ntitle: High grade\nclasses: [low, high]\nof: nhg\nvalues: {low: [G1, G2], high: G3}\n"
+HIGH = "name: high_grade\ntitle: High grade\nclasses: [other, high-grade]\nof: nhg\n"
+HIGH += "values: {other: [G1, G2], high-grade: G3}\n"
 
 
 def declared(tmp_path: Path, text: str, name: str = "task.yaml") -> Path:
@@ -62,6 +63,19 @@ def test_what_is_no_number_is_refused(value: str) -> None:
         read_labels(label, "T", ["S1", "S2"], [{"size": "3"}, {"size": value}], "f")
 
 
+@pytest.mark.parametrize(
+    ("more", "wrong"),
+    [("", "999"), ("", "999.0"), ("", "UNKNOWN"), ("percent: true, ", "999 %"), ("percent: true, ", "999")],
+)
+def test_an_invalid_number_is_missing_and_counted(tmp_path: Path, more: str, wrong: str) -> None:
+    text = LARGE.replace("above: 20", f"{more}above: 20, invalid: [999, 999 %, Unknown]")
+    label = read_task(declared(tmp_path, text)).labels["GSE96058"]
+    records = [{"tumor size": value} for value in ("20", wrong, f" {wrong}", "99", "NA")]
+    found, notes = read_labels(label, "Large", list("abcde"), records, "clinical.csv")
+    assert found == ["small", None, None, "large", None]
+    assert notes == [f"Large: value '{wrong}' of 'tumor size' is not valid, left missing in 2 samples."]
+
+
 def test_a_regrouping_follows_the_other_task(tmp_path: Path) -> None:
     tasks = with_declared([declared(tmp_path, HIGH)])
     assert list(tasks) == [*TASKS, "high_grade"]
@@ -69,7 +83,7 @@ def test_a_regrouping_follows_the_other_task(tmp_path: Path) -> None:
         samples=list("abcd"), patients=list("abcd"), tasks=tasks, labels={"nhg": ["G1", "G3", None, "G2"]},
         platforms=[""] * 4,
     )  # fmt: skip
-    assert table["high_grade"].fillna("missing").tolist() == ["low", "high", "missing", "low"]
+    assert table["high_grade"].fillna("missing").tolist() == ["other", "high-grade", "missing", "other"]
     assert table["ki67"].isna().all()
 
 
@@ -78,6 +92,31 @@ def test_what_it_says_makes_its_hash(tmp_path: Path) -> None:
     assert first.sha256 == read_task(declared(tmp_path, LARGE + "# a comment\n")).sha256
     assert first.sha256 != read_task(declared(tmp_path, LARGE.replace("20", "30"))).sha256
     assert len({task.sha256 for task in TASKS.values()}) == len(TASKS)
+
+
+@pytest.mark.parametrize("classes", ["low, large", "small, HIGH", "Mean, large", "sd, large", "T1, t1_Low", "a_sd, A"])
+def test_a_class_whose_metrics_look_like_an_interval_is_refused(classes: str, tmp_path: Path) -> None:
+    said = r"\(_low, _high, _mean, _sd\) in task\.yaml\. Received '(low|HIGH|Mean|sd|t1_Low|a_sd)'\. .*such as low-risk"
+    with pytest.raises(CohortError, match=said):
+        read_task(declared(tmp_path, LARGE.replace("small, large", f"{classes}, other")))
+
+
+@pytest.mark.parametrize(
+    "name", ["1.5", " small", "small ", "<20", "a+", "a/b", "a:b", "-a", "", "a" * 65, "None", "nan"]
+)
+def test_a_class_that_no_metric_or_gate_can_name_is_refused(name: str, tmp_path: Path) -> None:
+    said = r"a valid classes\.0 in task\.yaml\. Received .*letters, digits, spaces, _ and - alone"
+    with pytest.raises(CohortError, match=said):
+        read_task(declared(tmp_path, LARGE.replace("[small,", f"['{name}',")))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    ["low, high", "low-risk, high-risk", "no response, é", "lowest, sd1", "T_low, T_high", "'1', " + "a" * 64],
+)
+def test_other_classes_are_taken(classes: str, tmp_path: Path) -> None:
+    task = read_task(declared(tmp_path, LARGE.replace("small, large", classes)))
+    assert task.classes == tuple(classes.replace("'", "").split(", "))
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,15 @@ def test_train_loss_is_the_mean_over_patients() -> None:
     assert report.curves["train_loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("rows", "size", "batches"),
+    [(109, 16, (7, 15)), (103, 2, (51, 2)), (240, 2, (120, 2)), (3, 2, (1, 3)), (5, 16, (1, 5)), (1, 2, (1, 1))],
+)
+def test_batches_are_alike_and_never_of_one_row(rows: int, size: int, batches: tuple[int, int]) -> None:
+    program = trainer({"batch_size": size}).program
+    assert program.batches(rows) == batches
+
+
 def test_class_weights_against_scikit_learn() -> None:
     labels = np.array([0, 0, 0, 1, 2, 2], dtype=np.int8)
     assert class_weights(labels, 3, "balanced") == pytest.approx(compute_sample_weight("balanced", labels))

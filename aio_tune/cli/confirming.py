@@ -1,5 +1,6 @@
 """The command that confirms a search's winner."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,7 +106,9 @@ def confirm(
     if not done:
         given = {
             "--nested": nested, "--runs": None if nested else runs, "--against": against, "--trials": trials,
-            "--set": changed, "--data": data, "--address": address if address != "local" else None,
+            # The address of the job that this runs in will not be that of the next one.
+            "--set": changed, "--data": data,
+            "--address": None if address in ("local", os.environ.get("RAY_ADDRESS")) else address,
             "--tracking-uri": redacted(tracking_uri), "--home": home if home != DEFAULT_HOME else None,
         }  # fmt: skip
         raise SearchError(

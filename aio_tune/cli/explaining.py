@@ -55,7 +55,8 @@ def explain(
 ) -> None:
     """Which genes drive a model's calls, and in how many of its folds.
 
-    A gene's attribution is what it adds to or takes from the log-odds of a class, against the mean training profile.
+    A gene's attribution is what it adds to or takes from the log-odds of a class, against the mean training profile;
+    that of grad-cam is where the convolutions look, without a unit or a sign.
 
     Example: aio-tune explain aio-ki67-ensemble@evaluation --data dataset --out genes.csv
     """
@@ -78,8 +79,11 @@ def explain(
             ensembles, dataset, cohort or (), samples=samples, seed=seed, method=method,
             watch=lambda done, of: view("networks", done, of),
         )  # fmt: skip
+    whose = " and ".join(f"{found.name} version {found.version}" for found in resolved.values())
     with written_whole(out) as file:
-        explanation.table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
+        explanation.table.assign(method=explanation.method, model=whose).to_csv(
+            file, index=False, float_format="%.6g", lineterminator="\n"
+        )
     _draw(explanation, " and ".join(ensembles), picture)
     found = None if programmes is None else precisions(explanation.table, programmes)
     facts = _facts(explanation, list(ensembles), found) | {"written": [str(out), str(picture)]}

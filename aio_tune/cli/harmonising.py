@@ -69,16 +69,17 @@ def harmonise(
     table = _table(found)
     metrics = {"lost": found.lost, "won_back": found.won_back, "trained_on": found.trained_on}
     metrics |= {"tested_on": found.tested_on, "folds": found.folds, "epochs": found.epochs}
-    log_harmonisation(uri, resolved, cohort, metrics, table, found.chosen)
+    # Told and written before it is kept: a store that refuses does not take hours of training with it.
     if out is not None:
         with written_whole(out) as file:
             table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
     if as_json:
         say_json(asdict(found) | {"won_back": found.won_back})
-        return
-    _print(found, model)
-    if out is not None:
-        say(f"written: {out}")
+    else:
+        _print(found, model)
+        if out is not None:
+            say(f"written: {out}")
+    log_harmonisation(uri, resolved, cohort, metrics, table, found.chosen)
 
 
 def _table(found: "Study") -> "pd.DataFrame":
@@ -113,6 +114,8 @@ def _print(found: "Study", model: str) -> None:
         say_table(f"{title}; AUC", ["", "own folds", "rehearsal", found.cohort, "ensemble [95 %]", "won back"], rows)
     say(f"{model}'s configuration, trained anew on {found.trained_on:,} samples, {found.folds} folds x "
         f"{found.epochs} epochs; its own harmoniser is {found.own}.")  # fmt: skip
+    if found.missing_genes:
+        say(f"{len(found.missing_genes):,} genes of the model are missing in the dataset; these networks did without.")
     say(f"Chosen, without a label of {found.cohort}: {found.chosen}, by the rehearsal (validation patients given the "
         "cohort's noise, and its distribution of each gene): the best single-sample one, or none if it gains no more "
         "than one standard error.")  # fmt: skip

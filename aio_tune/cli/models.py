@@ -168,14 +168,15 @@ def evaluate(
     configure_backend(threads=os.cpu_count() or 1)
     evaluation = test(Ensemble.load(resolved.folder), dataset, cohort)
     name = f"{resolved.name} version {resolved.version}"
-    log_evaluation(
-        uri, resolved, cohort, evaluation.flat_metrics(), tables={"calls": evaluation.calls},
-        figures=_figures(name, evaluation), tags={"aio.dataset": evaluation.dataset},
-    )  # fmt: skip
+    # Told before it is kept: a store that refuses does not take the result with it.
     if as_json:
         say_json(evaluation.as_dict())
     else:
         print_evaluation(name, evaluation)
+    log_evaluation(
+        uri, resolved, cohort, evaluation.flat_metrics(), tables={"calls": evaluation.calls},
+        figures=_figures(name, evaluation), simulated=evaluation.simulated, tags={"aio.dataset": evaluation.dataset},
+    )  # fmt: skip
 
 
 def _figures(name: str, evaluation: "Evaluation") -> "dict[str, Figure]":
@@ -211,6 +212,9 @@ def print_evaluation(model: str, evaluation: "Evaluation") -> None:
         say(f"{evaluation.n_unlabelled} samples without a known label are not counted.")
     if evaluation.missing_genes:
         say(f"{len(evaluation.missing_genes)} genes of the model are missing; its training means stand in for them.")
+    if not evaluation.profiles_compared:
+        say("Patients of the training were looked for by id alone: profiles can be compared only where the dataset's "
+            "genes are the model's, in the same order.")  # fmt: skip
     say(evaluation.baseline_note)
     if evaluation.n < 50:
         say(f"{evaluation.n} samples are few: go by the intervals.")
@@ -256,6 +260,7 @@ def predict(
     from aio_tune.calls import write_calls
     from aio_tune.cohorts import Unit
     from aio_tune.evaluation import call_samples, only_sure, read_samples
+    from aio_tune.evaluation.predict import missing_genes
     from aio_tune.models.ensemble import Ensemble
     from aio_tune.tracking import resolve
     from aio_tune.training import configure_backend
@@ -275,6 +280,10 @@ def predict(
     counted = calls["call"].fillna("no call").value_counts().sort_index()
     counts = ", ".join(f"{call} {count}" for call, count in counted.items())
     say(f"{out}: {len(calls)} samples called by {resolved.name} version {resolved.version} ({counts}).")
+    if missing := missing_genes(ensemble, frame):
+        named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        say(f"{len(missing):,} genes of the model are missing in {file.name} ({named}); its training means stand in "
+            "for them. Former symbols in the file are the likely cause.")  # fmt: skip
     for kind in ensemble.omics:
         columns = frame.columns[frame.columns.str.startswith(f"{kind}:")]
         n = int(frame[columns].notna().any(axis=1).sum())

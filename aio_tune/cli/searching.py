@@ -272,7 +272,10 @@ def _ask_layouts(
         follower = Follower(uri, f"aio-{spec.task}", quiet)
         try:
             follow = follower.follow(geometry_folder(home, name, trial.number), spec.metric, len(layouts))
-            if not train_layouts(home, name, trial, dataset, rows, address=place, on_event=follow).ended:
+            trained = train_layouts(
+                home, name, trial, dataset, rows, address=place, on_event=follow, resources=spec.resources
+            )
+            if not trained.ended:
                 raise KeyboardInterrupt
         finally:
             follower.close(hurry=sys.exc_info()[0] is not None)

@@ -13,7 +13,7 @@ from aio_tune.cohorts.names import GeneNames, rename_genes
 from aio_tune.cohorts.omics import OmicsUnit, common_units, measured_columns
 from aio_tune.cohorts.positions import GenePositions
 from aio_tune.cohorts.progress import tell
-from aio_tune.cohorts.units import Unit, to_common, to_linear
+from aio_tune.cohorts.units import Unit, to_common, without_expression
 from aio_tune.errors import CohortError
 from aio_tune.tasks import Task
 
@@ -154,12 +154,12 @@ def _on_common_scale(cohort: Cohort, genes: tuple[str, ...], in_place: bool) -> 
     def convert(start: int) -> npt.NDArray[np.float32]:
         rows = slice(start, start + _CHUNK)
         try:
-            return np.take(to_common(given[rows], cohort.unit), take, axis=1)
+            return np.take(to_common(given[rows], cohort.unit, selected=cohort.selected), take, axis=1)
         except CohortError as error:
-            least = int(to_linear(given[rows], cohort.unit).sum(axis=1).argmin())
+            nothing = int(without_expression(given[rows], cohort.unit)[0])
             raise CohortError(
                 f"Expected expression in every sample of cohort {cohort.name}. "
-                f"Received none in {cohort.clinical.index[start + least]!r}."
+                f"Received none in {cohort.clinical.index[start + nothing]!r}."
             ) from error
 
     # In place, the result fills the front of the given memory: a chunk is written when it and all before it have been

@@ -33,6 +33,7 @@ class Cohort:
         simulated: True when the files say that they were simulated.
         tasks: the questions whose labels are in these tables, by name.
         omics: further kinds by name, e.g. ``"methylation"``, each of the same samples and genes as ``expression``.
+        selected: True when measured genes were left out, so that a sample may have nothing of those that are left.
     """
 
     name: str
@@ -46,13 +47,15 @@ class Cohort:
     simulated: bool = False
     omics: dict[str, Omics] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
+    selected: bool = False
 
     def select_genes(self, genes: tuple[str, ...]) -> "Cohort":
         """The same cohort with these genes only, in this order."""
         column = {gene: i for i, gene in enumerate(self.genes)}
         take = np.asarray([column[gene] for gene in genes], dtype=np.intp)
         omics = {kind: one.select_genes(take) for kind, one in self.omics.items()}
-        return replace(self, expression=np.ascontiguousarray(self.expression[:, take]), genes=genes, omics=omics)
+        expression = np.ascontiguousarray(self.expression[:, take])
+        return replace(self, expression=expression, genes=genes, omics=omics, selected=True)
 
 
 class CohortFormat(ABC):

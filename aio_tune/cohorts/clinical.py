@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def read_labels(
     if not any(label.key in record for record in records):
         return [None] * len(records), [f"{title}: no {label.key!r} in {where}, left missing."]
     if label.limits:
-        return _divided(label, samples, records, where), []
+        return _divided(label, title, samples, records, where)
     out: list[str | None] = []
-    left_out: dict[str, int] = {}
+    left_out: Counter[str] = Counter()
     for sample, record in zip(samples, records, strict=True):
         value = record.get(label.key, "").strip()
         word = value.lower()
@@ -66,17 +67,13 @@ def read_labels(
             out.append(label.classes[word])
         elif word in label.invalid or label.lenient:
             out.append(None)
-            left_out[value] = left_out.get(value, 0) + 1
+            left_out[value] += 1
         else:
             known = ", ".join([*label.classes, "NA"])
             raise CohortError(
                 f"Expected one of {known} as {label.key!r} in {where}. Received {value!r} for sample {sample!r}."
             )
-    notes = [
-        f"{title}: value {value!r} of {label.key!r} is not valid, left missing in {plural(n, 'sample')}."
-        for value, n in sorted(left_out.items())
-    ]
-    return out, notes
+    return out, _left_missing(label, title, left_out)
 
 
 def read_all_labels(
@@ -92,33 +89,59 @@ def read_all_labels(
     return found, notes
 
 
+def _left_missing(label: Label, title: str, left_out: Mapping[str, int]) -> list[str]:
+    """A note on each value that is not valid, and stands in so many samples."""
+    return [
+        f"{title}: value {value!r} of {label.key!r} is not valid, left missing in {plural(n, 'sample')}."
+        for value, n in sorted(left_out.items())
+    ]
+
+
 def _divided(
-    label: Label, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
-) -> list[str | None]:
-    """Classes of numbers that limits divide."""
-    numbers = [_measured(record.get(label.key, ""), label, name, where)
-               for name, record in zip(samples, records, strict=True)]  # fmt: skip
+    label: Label, title: str, samples: Sequence[str], records: Sequence[Mapping[str, str]], where: str
+) -> tuple[list[str | None], list[str]]:
+    """Classes of numbers that limits divide, and notes."""
+    values = [record.get(label.key, "").strip() for record in records]
+    left_out = Counter(value for value in values if _is_invalid(value, label))
+    numbers = [
+        float("nan") if value in left_out else _measured(value, label, sample, where)
+        for sample, value in zip(samples, values, strict=True)
+    ]
     known = [number for number in numbers if not math.isnan(number)]
     if label.percent and len(known) >= FEWEST_FRACTIONS and 0 < max(known) <= 1:
         raise CohortError(
             f"Expected percentages as {label.key!r} in {where}. Received nothing over {max(known):g}: "
             "these look like fractions or a status."
         )
-    return [None if math.isnan(number) else label.names[bisect_left(label.limits, number)] for number in numbers]
+    classes = [None if math.isnan(number) else label.names[bisect_left(label.limits, number)] for number in numbers]
+    return classes, _left_missing(label, title, left_out)
+
+
+def _is_invalid(value: str, label: Label) -> bool:
+    """Whether a number is declared as wrong, however it is written: 999 bars 999.0 too."""
+    if is_missing(value):
+        return False
+    number = _number(value, label)
+    return value.lower() in label.invalid or any(number == _number(word, label) for word in label.invalid)
 
 
 def _measured(value: str, label: Label, sample: str, where: str) -> float:
     """A number, within 0 to 100 if it is a percentage, NaN where missing."""
     if is_missing(value):
         return float("nan")
-    try:
-        number = float(value.strip().removesuffix("%") if label.percent else value)
-    except ValueError:
-        number = float("nan")
+    number = _number(value, label)
     if not math.isfinite(number) or (label.percent and not 0 <= number <= 100):
         expected = "a percentage of 0 to 100" if label.percent else "a number"
         raise CohortError(f"Expected {expected} as {label.key!r} in {where}. Received {value!r} for sample {sample!r}.")
     return number
+
+
+def _number(value: str, label: Label) -> float:
+    """NaN where the value is no number."""
+    try:
+        return float(value.strip().removesuffix("%") if label.percent else value)
+    except ValueError:
+        return float("nan")
 
 
 def read_number(record: Mapping[str, str], key: str, sample: str, where: str) -> float:

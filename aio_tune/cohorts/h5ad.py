@@ -30,12 +30,13 @@ from aio_tune.cohorts.h5ad_description import (
     Description,
     Expression,
     OmicsLayer,
+    check_cohort_names,
     find_description,
 )
 from aio_tune.cohorts.h5ad_file import H5adFile, open_h5ad
 from aio_tune.cohorts.lengths import counts_to_tpm
 from aio_tune.cohorts.omics import Omics, check_kind_name, check_values
-from aio_tune.cohorts.patients import refuse_in_two_cohorts, refuse_missing
+from aio_tune.cohorts.patients import refuse_in_two_cohorts, refuse_missing, with_cohort
 from aio_tune.cohorts.text_table import TextTable
 from aio_tune.cohorts.units import Unit, check_unit
 from aio_tune.errors import CohortError
@@ -224,11 +225,14 @@ class _Reading:
         column = self.described.clinical.cohort
         if column is None:
             return {self.described.name: np.arange(len(samples))}
-        names = self.file.column("obs", column)
-        refuse_missing(names, samples, "cohort", f"obs of {self.file.path.name} in column {column!r}")
+        names, where = self.file.column("obs", column), f"obs of {self.file.path.name} in column {column!r}"
+        refuse_missing(names, samples, "cohort", where)
         order = list(dict.fromkeys(names))
         if self.is_export and self.provenance is not None:
+            # Not by name: what an earlier version exported is read for good.
             order = self.provenance.in_order(order, self.file.path.name)
+        else:
+            check_cohort_names(order, where)
         return {name: np.flatnonzero(np.asarray(names) == name) for name in order}
 
     def _cohort(self, name: str, rows: npt.NDArray[np.intp]) -> Cohort:
@@ -250,7 +254,7 @@ class _Reading:
             refuse_missing(patients, samples, "patient", where)
         subjects = clinical_table(
             samples=samples,
-            patients=[patient if ":" in patient else f"{name}:{patient}" for patient in patients],
+            patients=[with_cohort(patient, name) for patient in patients],
             tasks=self.tasks,
             labels=labels,
             platforms=self._cells(clinical.platform, rows) or [""] * len(samples),
@@ -273,7 +277,7 @@ class _Reading:
             return cohort
         told = self.provenance.notes(name, len(samples)) if self.is_export else ()
         simulated = cohort.simulated or self.provenance.simulated(name)
-        return replace(cohort, notes=told + cohort.notes, simulated=simulated)
+        return replace(cohort, notes=told + cohort.notes, simulated=simulated, selected=self.is_export)
 
     def _omics(self, rows: npt.NDArray[np.intp]) -> dict[str, Omics]:
         """The kinds that any of these samples has, of the genes that have a symbol."""

@@ -3,14 +3,14 @@
 A file that ``aio-tune export`` wrote says itself what it holds. Any other is described by an ``anndata.yaml`` beside
 it, in the words of ``cohort.yaml``; as formats are told apart by the names of files, it has a name of its own:
 
-name: our_cohort
+name: our_cohort               # letters, digits, spaces, dots, _ and -
 expression:
   unit: TPM                    # or FPKM, log2(TPM+1), log2(FPKM+0.1), counts
   lengths: length              # for counts alone: a column of var, gene lengths in bases
   layer: tpm                   # optional; without it X
   symbols: gene_name           # optional, a column of var; without it the names of var
 clinical:                      # all optional, columns of obs
-  cohort: batch                # instead of name, where the file holds several cohorts
+  cohort: batch                # instead of name, where the file holds several cohorts; named likewise
   sample: sample_id            # without it the names of obs
   patient: patient_id          # without it every sample is a patient of its own
   platform: sequencer
@@ -26,6 +26,7 @@ cohorts of the file, is refused, for it may be one person. Values of obs count a
 whole numbers have no decimals. Where a task declared with ``--task`` names a column, case and spaces do not matter.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +35,8 @@ from pydantic import Field, model_validator
 from aio_tune.cohorts.description import LabelColumn, Measured, Model
 from aio_tune.cohorts.omics import OmicsUnit
 from aio_tune.declaration import read_declaration
+from aio_tune.errors import CohortError
+from aio_tune.tasks.names import CohortName, check_cohort
 
 DESCRIPTION = "anndata.yaml"
 
@@ -67,7 +70,7 @@ class OmicsLayer(Model):
 class Description(Model):
     """What an ``anndata.yaml`` says."""
 
-    name: str = ""
+    name: CohortName = ""
     expression: Expression
     clinical: Clinical = Clinical()
     labels: dict[str, LabelColumn] = Field(default={})
@@ -88,3 +91,22 @@ def find_description(folder: Path) -> Description | None:
     """
     path = folder / DESCRIPTION
     return read_declaration(path, Description, "description") if path.is_file() else None
+
+
+def check_cohort_names(names: Iterable[str], where: str) -> None:
+    """Refuse a column of obs that names cohorts as a description could not.
+
+    Args:
+        names: of the cohorts.
+        where: they stand, for the message.
+
+    Raises:
+        CohortError: says which characters a name may have.
+    """
+    for name in names:
+        try:
+            check_cohort(name)
+        except ValueError as error:
+            raise CohortError(
+                f"Expected names of cohorts in {where}. Received {name!r}.", f"A name is of {error}."
+            ) from error

@@ -154,8 +154,12 @@ class H5adFile:
 
     def _stored(self, layer: str | None) -> Any:
         """The matrix as it lies in the file: with dtype, shape and rows by slice."""
+        import h5py
+
         item = self._file.get("X" if layer is None else f"layers/{layer}")
         kind = None if item is None else item.attrs.get("encoding-type")
+        if kind is None and isinstance(item, h5py.Dataset):
+            kind = "array"  # which anndata 0.7 does not say
         if kind in ("csr_matrix", "csc_matrix"):
             sparse = _read(item)
             sparse.check_format()  # else a damaged index would be followed out of the matrix

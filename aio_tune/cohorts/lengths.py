@@ -3,7 +3,8 @@
     TPM = (counts / length) / sum(counts / length) * 1e6        (Li and Dewey, BMC Bioinformatics 12:323, 2011)
 
 Lengths come from a table (tab separated, plain or gzip: a column of genes, then one called ``length``, in bases), or
-from a GTF, where a gene is as long as all its exons together, bases of several exons counted once.
+from a GTF, where a gene is as long as all its exons together, bases of several exons counted once. Of a gene on several
+chromosomes (the pseudo-autosomal genes of X and Y) only the exons on that one count where ``positions`` places it.
 """
 
 import csv
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aio_tune.cohorts.clinical import plural, some
+from aio_tune.cohorts.positions import rank_of
 from aio_tune.cohorts.text_table import open_text
 from aio_tune.errors import CohortError
 
@@ -152,7 +154,7 @@ def _from_gtf(path: Path) -> dict[str, float]:
                     exons[match[1]].append((fields[0], int(fields[3]), int(fields[4])))
     if not exons:
         raise CohortError(f"Expected exons in {path.name}. Received none.")
-    return _with_plain_ids({name: float(_covered(parts)) for name, parts in exons.items()})
+    return _with_plain_ids({name: float(_covered(_on_first_chromosome(parts))) for name, parts in exons.items()})
 
 
 def _with_plain_ids(lengths: Mapping[str, float]) -> dict[str, float]:
@@ -164,12 +166,16 @@ def _without_version(name: str) -> str:
     return name.partition(".")[0] if name.startswith("ENSG") else name
 
 
-def _covered(parts: Iterable[tuple[str, int, int]]) -> int:
-    """Bases of these stretches of chromosomes, both ends included, each counted once."""
-    total, chromosome, reached = 0, "", 0
-    for name, start, end in sorted(parts):
-        if name != chromosome:
-            chromosome, reached = name, 0
+def _on_first_chromosome(parts: Sequence[tuple[str, int, int]]) -> Iterable[tuple[int, int]]:
+    """Start and end of those stretches that lie on the first chromosome, in genomic order."""
+    first = min(dict.fromkeys(chromosome for chromosome, _, _ in parts), key=rank_of)
+    return ((start, end) for chromosome, start, end in parts if chromosome == first)
+
+
+def _covered(parts: Iterable[tuple[int, int]]) -> int:
+    """Bases of these stretches of one chromosome, both ends included, each counted once."""
+    total, reached = 0, 0
+    for start, end in sorted(parts):
         total += max(0, end - max(start, reached + 1) + 1)
         reached = max(reached, end)
     return total

@@ -5,20 +5,23 @@ The alias table is a file of the user's, tab separated, plain or gzip, and of ei
     HGNC's complete set     columns symbol, alias_symbol, prev_symbol and ensembl_gene_id, several names between "|"
     any other               columns alias and symbol
 
-A name is changed only where there is no doubt: it has no position of its own, and exactly one of its synonyms has one.
-Former symbols go before aliases, since HGNC gives a former symbol to one gene and an alias to many.
+A name is changed only where there is no doubt: it has no position of its own, the table gives it to one gene, and that
+gene has a position. Genes without one count too: COX2 is an alias of the mitochondrial MT-CO2 as well as of PTGS2.
+Former symbols go before aliases, since HGNC gives a former symbol to one gene and an alias to many. What is a gene's
+symbol today is no other gene's name; where the positions are older, it becomes the gene's former symbol, if no other
+gene has, or had, that one.
 """
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from aio_tune.cohorts.base import Cohort
-from aio_tune.cohorts.clinical import plural
+from aio_tune.cohorts.clinical import plural, some
 from aio_tune.cohorts.positions import GenePositions
 from aio_tune.cohorts.text_table import open_text
 from aio_tune.cohorts.units import sum_duplicates
@@ -36,14 +39,16 @@ class GeneNames:
     """What else genes are called.
 
     Attributes:
-        former: name -> symbols that are, or were, the same gene's, by change of symbol or by Ensembl id.
-        aliases: name -> symbols of the genes that it is an alias of.
+        former: former symbol or Ensembl id -> today's symbols of the genes that had, or have, it.
+        aliases: name -> today's symbols of the genes that it is an alias of.
+        earlier: today's symbol -> the gene's former symbols and Ensembl ids that lead to no other gene.
         source: name of the file; empty if there is none.
         sha256: hex digest of it.
     """
 
     former: _Synonyms = field(default_factory=dict)
     aliases: _Synonyms = field(default_factory=dict)
+    earlier: _Synonyms = field(default_factory=dict)
     source: str = ""
     sha256: str = ""
 
@@ -55,10 +60,14 @@ class GeneNames:
         by_id = positions.by_id.get(identifier)
         if by_id is not None and by_id in positions:
             return by_id
-        for synonyms in (self.former, self.aliases):
-            known = {symbol for symbol in synonyms.get(identifier or name, ()) if symbol in positions}
-            if known:
-                return known.pop() if len(known) == 1 else name
+        wanted = identifier or name
+        if wanted in self.earlier:
+            known = [symbol for symbol in self.earlier[wanted] if symbol in positions]
+            return known[0] if len(known) == 1 else name
+        for symbols in (self.former.get(wanted), self.aliases.get(wanted)):
+            if symbols:
+                symbol, *others = symbols
+                return symbol if symbol in positions and not others else name
         return name
 
 
@@ -86,6 +95,7 @@ def read_names(path: Path) -> GeneNames:
         raise CohortError(f"Expected a table of gene aliases. Received {path}, which does not exist.")
     former: defaultdict[str, set[str]] = defaultdict(set)
     aliases: defaultdict[str, set[str]] = defaultdict(set)
+    had: defaultdict[str, set[str]] = defaultdict(set)
     with open_text(path) as file:
         reader = csv.DictReader(file, delimiter="\t")
         columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
@@ -103,24 +113,26 @@ def read_names(path: Path) -> GeneNames:
             if not is_hgnc:
                 aliases[cells["alias"]].add(symbol)
                 continue
-            others = [*_names(cells["prev_symbol"]), *_names(cells.get("ensembl_gene_id", ""))]
-            _link(former, symbol, others)
+            had[symbol].update(_names(cells["prev_symbol"]), _names(cells.get("ensembl_gene_id", "")))
+            for name in had[symbol]:
+                former[name].add(symbol)
             for name in _names(cells["alias_symbol"]):
                 aliases[name].add(symbol)
     former.pop("", None)
     aliases.pop("", None)
-    return GeneNames(dict(former), dict(aliases), path.name, sha256_of(path))
+    return GeneNames(dict(former), dict(aliases), _earlier(had, former), path.name, sha256_of(path))
 
 
 def _names(cell: str) -> list[str]:
     return [name.strip() for name in cell.strip('"').split("|") if name.strip()]
 
 
-def _link(former: defaultdict[str, set[str]], symbol: str, others: Iterable[str]) -> None:
-    """Both ways: the positions may be older than the cohort."""
-    for name in others:
-        former[name].add(symbol)
-        former[symbol].add(name)
+def _earlier(had: Mapping[str, set[str]], former: Mapping[str, set[str]]) -> _Synonyms:
+    """The way back, for positions older than the cohort: MT-TP was called MTTP, but that is another gene today."""
+    return {
+        symbol: {name for name in names if name not in had and former[name] == {symbol}}
+        for symbol, names in had.items()
+    }
 
 
 def rename_genes(cohort: Cohort, names: GeneNames, positions: GenePositions) -> Cohort:
@@ -129,15 +141,16 @@ def rename_genes(cohort: Cohort, names: GeneNames, positions: GenePositions) -> 
     Of further kinds of omics, the gene that comes first counts.
     """
     symbols = tuple(names.symbol_of(gene, positions) for gene in cohort.genes)
-    renamed = sum(old != new for old, new in zip(cohort.genes, symbols, strict=True))
+    renamed = [f"{old} -> {new}" for old, new in zip(cohort.genes, symbols, strict=True) if old != new]
     if not renamed:
         return cohort
     values, genes, merged = sum_duplicates(cohort.expression, symbols, cohort.unit)
     first = {symbol: i for i, symbol in reversed(list(enumerate(symbols)))}
     take = np.asarray([first[gene] for gene in genes], dtype=np.intp)
     by = f"{names.source} and {positions.source}" if names.source else positions.source
-    note = f"{cohort.name}: {plural(renamed, 'gene')} renamed by {by}"
-    note += f", {merged:,} of them added to another of that symbol." if merged else "."
+    note = f"{cohort.name}: {plural(len(renamed), 'gene')} renamed by {by}"
+    note += f", {merged:,} of them added to another of that symbol" if merged else ""
+    note += f": {some(renamed)}."
     return replace(
         cohort,
         expression=values,

@@ -126,6 +126,11 @@ def _entries(path: Path, by_id: dict[str, str]) -> Iterable[_Entry]:
     return _gtf_entries(path, by_id) if ".gtf" in path.suffixes else _tsv_entries(path)
 
 
+def rank_of(chrom: str) -> int:
+    """Place of a chromosome, with or without ``chr``, in genomic order; behind them all for anything else."""
+    return _RANK.get(chrom.removeprefix("chr").upper(), len(_RANK))
+
+
 def _merge(entries: Iterable[_Entry]) -> dict[str, Position]:
     """One position per symbol, as the module's docstring says."""
     best: dict[str, Position] = {}

@@ -1,6 +1,6 @@
 """Any other cohort: an expression table and a clinical table, described by a ``cohort.yaml`` beside them.
 
-name: our_cohort
+name: our_cohort               # letters, digits, spaces, dots, _ and -
 expression:
   file: expression.tsv.gz      # CSV, TSV (plain or gzip) or Parquet
   genes_in: rows               # rows (first column: symbols) or columns (first column: sample ids)
@@ -16,6 +16,9 @@ clinical:
 labels:                        # task: column, and what its values mean; NA and empty are missing
   ki67: {column: Ki67, classes: {"0": negative, "1": positive}}
   nhg: {column: Grade, classes: {"1": G1, "2": G2, "3": G3}}
+
+A patient id that holds a colon names its cohort already and is taken as it is: with ``STUDY:P1`` in the files of two
+cohorts, their samples are one person's. Any other id has the cohort's name put before it.
 """
 
 import csv
@@ -37,13 +40,14 @@ from aio_tune.cohorts.clinical import (
 )
 from aio_tune.cohorts.description import LabelColumn, Measured, Model, read_label_columns
 from aio_tune.cohorts.lengths import counts_to_tpm, length_of, read_lengths
-from aio_tune.cohorts.patients import refuse_missing
+from aio_tune.cohorts.patients import refuse_missing, with_cohort
 from aio_tune.cohorts.text_table import TextTable, open_text, read_text_table, refuse_repeated
 from aio_tune.cohorts.units import check_unit
 from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
 from aio_tune.files import sha256_of
 from aio_tune.tasks import TASKS, Label, Task
+from aio_tune.tasks.names import CohortName
 
 DESCRIPTION = "cohort.yaml"
 
@@ -64,7 +68,7 @@ class _Clinical(Model):
 
 
 class _Description(Model):
-    name: str
+    name: CohortName
     expression: _Expression
     clinical: _Clinical
     labels: dict[str, LabelColumn]
@@ -124,7 +128,7 @@ class GenericTable(CohortFormat):
             event = [read_event(r, key, s, clinical_file.name) for s, r in zip(samples, records, strict=True)]
         subjects = clinical_table(
             samples=samples,
-            patients=[f"{described.name}:{patient}" for patient in patients],
+            patients=[with_cohort(patient, described.name) for patient in patients],
             tasks=tasks,
             labels=labels,
             platforms=platforms,

@@ -26,6 +26,7 @@ _LOG2_TPM_MAX = 20.0  # log2(1e6 + 1) = 19.93
 _TPM_TOTAL_MAX = 1.05e6  # the TPM of a sample sum to 1e6 at most; 5 % for rounding
 _LINEAR_MAX_MIN = 25.0  # a linear profile of many genes has at least one value over this; a log2 profile has none
 _MANY_GENES = 200  # fewer genes say too little about their unit
+_LOG2_FPKM_NOTHING = -3.27  # the floor, with room for files rounded to one decimal
 _CHUNK = 256  # samples converted at once, so that float64 intermediates stay small
 
 
@@ -40,6 +41,10 @@ class Unit(StrEnum):
     @property
     def is_log(self) -> bool:
         return self in (Unit.LOG2_FPKM_01, Unit.LOG2_TPM_1)
+
+    @property
+    def is_fpkm(self) -> bool:
+        return self in (Unit.FPKM, Unit.LOG2_FPKM_01)
 
 
 def to_linear(values: npt.NDArray[Any], unit: Unit) -> npt.NDArray[np.float64]:
@@ -61,32 +66,39 @@ def from_linear(values: npt.NDArray[np.float64], unit: Unit) -> npt.NDArray[np.f
     return values.astype(np.float32)
 
 
-def to_common(values: npt.NDArray[Any], unit: Unit) -> npt.NDArray[np.float32]:
+def without_expression(values: npt.NDArray[Any], unit: Unit) -> npt.NDArray[np.intp]:
+    """Which samples have no expression at all: rows of ``values``, shape (n_samples, n_genes), in ``unit``."""
+    floor = _LOG2_FPKM_NOTHING if unit is Unit.LOG2_FPKM_01 else 0.0
+    return np.flatnonzero(np.asarray(values).max(axis=1) <= floor)
+
+
+def to_common(values: npt.NDArray[Any], unit: Unit, *, selected: bool = False) -> npt.NDArray[np.float32]:
     """Expression on the common scale.
 
     Args:
         values: shape (n_samples, n_genes), in ``unit``.
         unit: what ``values`` are. FPKM become TPM over the genes given; TPM are taken as they are.
+        selected: whether genes were left out, so that a sample may have nothing of those that are left. Not of FPKM,
+            which need them all.
 
     Returns:
         log2(TPM+1), float32, same shape, not below 0.
 
     Raises:
-        CohortError: a sample has no expression at all, so that it cannot be scaled to a million.
+        CohortError: a sample has no expression at all: it was not measured, and cannot be scaled to a million.
     """
     x = np.asarray(values)
+    nothing = without_expression(x, unit)
+    if len(nothing) and (unit.is_fpkm or not selected):
+        raise CohortError(f"Expected expression in every sample. Received none in sample number {nothing[0] + 1}.")
     if unit is Unit.LOG2_TPM_1:
         return np.maximum(x, 0.0).astype(np.float32)
     out = np.empty(x.shape, dtype=np.float32)
     for start in range(0, len(x), _CHUNK):
         rows = slice(start, start + _CHUNK)
         linear = to_linear(x[rows], unit)
-        if unit in (Unit.FPKM, Unit.LOG2_FPKM_01):
-            total = linear.sum(axis=1, keepdims=True)
-            if not np.all(total > 0):
-                row = start + int(np.flatnonzero(total[:, 0] <= 0)[0])
-                raise CohortError(f"Expected expression in every sample. Received none in sample number {row + 1}.")
-            linear *= 1e6 / total
+        if unit.is_fpkm:
+            linear *= 1e6 / linear.sum(axis=1, keepdims=True)
         out[rows] = np.log2(linear + 1.0)
     return out
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aio_tune.dataset.manifest import MANIFEST
@@ -45,21 +45,20 @@ def new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
     _remove_stale(out)
     partial = _sibling(out, "partial")
     partial.mkdir()
-    # The lock dies with the process, however it dies: that tells the next writer that this folder is a dead one's.
-    lock = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield partial
-        check_target(out, overwrite)
-        _put_in_place(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(lock)
+    with _held(partial, os.O_RDONLY):
+        try:
+            yield partial
+            check_target(out, overwrite)
+            _put_in_place(partial, out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def new_file(path: Path, last_check: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """A file to write beside ``path``, which takes its place when the block ends and is gone when it fails.
+
+    It is there, empty and locked: write into it, and move no other in its place.
 
     Args:
         path: the file to make or replace; its parents are made too.
@@ -69,15 +68,19 @@ def new_file(path: Path, last_check: Callable[[], None] = lambda: None) -> Itera
         OSError: the disk refused.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for dead in _siblings(path, "partial"):
+        if dead.is_file():
+            _remove_dead(dead, os.O_RDWR, Path.unlink)
     partial = _sibling(path, "partial")
-    try:
-        yield partial
-        sync(partial)
-        last_check()
-        os.replace(partial, path)  # noqa: PTH105  (says that an existing file is replaced atomically)
-        sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _held(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL):
+        try:
+            yield partial
+            sync(partial)
+            last_check()
+            os.replace(partial, path)  # noqa: PTH105  (says that an existing file is replaced atomically)
+            sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def sync(*paths: Path) -> None:
@@ -108,22 +111,44 @@ def _put_in_place(partial: Path, out: Path) -> None:
 
 def _remove_stale(out: Path) -> None:
     """Remove what writers that were killed have left: unfinished folders, and replaced ones."""
-    for partial in out.parent.glob(f".{_escaped(out.name)}.*.partial"):
-        lock = os.open(partial, os.O_RDONLY)
+    for dead in _siblings(out, "partial"):
+        if dead.is_dir():
+            _remove_dead(dead, os.O_RDONLY, shutil.rmtree)
+    if out.exists():  # else the replaced one may be all there is
+        for old in _siblings(out, "old"):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _held(partial: Path, flags: int) -> Iterator[None]:
+    """A lock that dies with the process, however it dies: that tells the next writer that this is a dead one's."""
+    lock = os.open(partial, flags, 0o666)
+    try:
+        with suppress(OSError):  # a file system without locks: the next writer cannot lock it either, and leaves it
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _remove_dead(partial: Path, flags: int, remove: Callable[[Path], object]) -> None:
+    """Remove what a writer has left, unless it still holds it; what cannot be removed stands in nobody's way."""
+    with suppress(OSError):
+        lock = os.open(partial, flags)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(partial)
-        except BlockingIOError:
-            pass  # its writer is alive
+            remove(partial)
         finally:
             os.close(lock)
-    if out.exists():  # else the replaced one may be all there is
-        for old in out.parent.glob(f".{_escaped(out.name)}.*.old"):
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _sibling(out: Path, purpose: str) -> Path:
     return out.with_name(f".{out.name}.{secrets.token_hex(4)}.{purpose}")
+
+
+def _siblings(out: Path, purpose: str) -> list[Path]:
+    """All that have a name of ``_sibling``'s, which no other target's sibling has."""
+    return list(out.parent.glob(f".{_escaped(out.name)}.{'[0-9a-f]' * 8}.{purpose}"))
 
 
 def _escaped(name: str) -> str:

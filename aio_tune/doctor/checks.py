@@ -278,10 +278,13 @@ def fits(seen: Examination) -> list[Finding]:
         return [Finding("fits", Level.OK, "no search was named")]
     nodes = [resources for _, resources in seen.nodes]
     trials = fitting(seen.spec, nodes)
+    if trials < 1 and seen.spec.resources.autoscaling:
+        return [Finding("fits", Level.OK, "no trial yet: nodes are started on demand")]
     if trials < 1:
         return [
             Finding("fits", Level.PROBLEM, "one trial wants {}; there is {}".format(*room_wanted(seen.spec, nodes)),
-                    "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set.")
+                    "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are "
+                    "started on demand, --set resources.autoscaling=true.")
         ]  # fmt: skip
     return [Finding("fits", Level.OK, f"{trials} trials at one time")]
 

@@ -65,6 +65,8 @@ class Evaluation:
         n_unlabelled: samples left out for want of a label.
         class_counts: class -> samples.
         missing_genes: genes of the model that the dataset lacks.
+        profiles_compared: whether the dataset's genes are the model's, so that patients of the training would be known
+            by their profiles too, and not by their ids alone.
         folds: metric -> mean and standard deviation over the K fold networks, each on the whole cohort.
         ensemble: metric -> value, low and high: that of the mean of their probabilities, and its 95 % bootstrap
             interval over patients.
@@ -97,6 +99,7 @@ class Evaluation:
     n_unlabelled: int
     class_counts: dict[str, int]
     missing_genes: tuple[str, ...]
+    profiles_compared: bool
     folds: dict[str, tuple[float, float]]
     ensemble: dict[str, Estimate]
     majority_class: str
@@ -119,6 +122,9 @@ class Evaluation:
         the folds; ``majority_auc``, ``pca_logistic_auc``, and the baselines' ``_low`` and ``_high``, are as they say.
         ``called_10`` is the share that is called at a tolerated error of 10 %, ``called_10_accuracy`` how many of these
         calls are right, ``held_10`` the share of sets with the true class.
+
+        Raises:
+            ValueError: two figures have one name.
         """
         flat = _flat("", self.ensemble)
         for name, (mean, sd) in self.folds.items():
@@ -192,6 +198,7 @@ def evaluate(
         n_unlabelled=int((~known).sum()),
         class_counts={name: int((labels == i).sum()) for i, name in enumerate(task.classes)},
         missing_genes=prediction.missing_genes,
+        profiles_compared=dataset.genes == ensemble.genes,
         folds=mean_sd([evaluate_calls(labels, p, task.classes) for p in prediction.fold_probabilities]),
         ensemble=estimates(prediction.probabilities),
         majority_class=task.classes[int(most_frequent[0].argmax())],
@@ -334,9 +341,20 @@ def check_units(ensemble: Predictor, dataset: AioDataset) -> None:
 
 
 def _flat(prefix: str, estimates: Mapping[str, Estimate]) -> Metrics:
+    """Each metric and the ends of its interval.
+
+    Raises:
+        ValueError: two figures have one name, as those of a class called low would.
+    """
     flat: Metrics = {}
     for name, (value, low, high) in estimates.items():
-        flat |= {f"{prefix}{name}": value, f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
+        more = {f"{prefix}{name}": value, f"{prefix}{name}_low": low, f"{prefix}{name}_high": high}
+        if twice := flat.keys() & more:
+            raise ValueError(
+                f"Expected each figure under a name of its own. Received {min(twice)} twice. "
+                "Rename the class that it ends in, and prepare the dataset anew."
+            )
+        flat |= more
     return flat
 
 

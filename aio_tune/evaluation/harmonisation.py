@@ -65,6 +65,7 @@ class Study:
         lost: AUC ``inside`` less AUC ``outside``, without a harmoniser: what the shift costs.
         chosen: a single-sample harmoniser; see ``choose``.
         outcomes: single-sample members first, each kind in the order of ``HARMONISERS``.
+        missing_genes: genes of the model that the dataset lacks, and these networks did without.
     """
 
     task: str
@@ -77,6 +78,7 @@ class Study:
     lost: float
     chosen: str
     outcomes: tuple[Outcome, ...]
+    missing_genes: tuple[str, ...] = ()
 
     @property
     def won_back(self) -> float:
@@ -101,7 +103,8 @@ def study(
     `Rehearsal`) in ``DISGUISES`` ways, and the harmoniser that lets networks read these best is taken; see ``choose``.
 
     Args:
-        model: its configuration, genes, training patients and number of folds are used, not its weights.
+        model: its configuration, training patients, number of folds and genes, as far as the dataset has them, are
+            used, not its weights.
         dataset: with the target and at least 80 % of the model's training patients.
         cohort: the target, of at least ``LEAST_BATCH`` samples.
         epochs: of each network; 0 takes what the model says of its own.
@@ -113,6 +116,7 @@ def study(
         OverlapError: a patient or profile of the target was in training.
         EvaluationError: too few of the model's training patients or of the target's samples are in the dataset, the
             target has no label or those of one class alone, or the epochs are not known.
+        RegistryError: the dataset lacks more of the model's genes than the model allows samples to lack.
     """
     task, samples, codes = unseen_cohort(model, dataset, cohort)
     if len(samples) < LEAST_BATCH:
@@ -148,6 +152,7 @@ def study(
         lost=lost,
         chosen=chosen,
         outcomes=tuple(_outcome(name, one, labels, outside, lost) for name, one in trained.items()),
+        missing_genes=training.missing_genes,
     )
 
 
@@ -189,6 +194,7 @@ class _Training:
     folds: Folds
     target: Floats
     rehearsal: Rehearsal
+    missing_genes: tuple[str, ...]
 
     def run(self, harmoniser: str) -> _Trained:
         """Train a network for each fold with this harmoniser."""
@@ -266,8 +272,9 @@ def _training(
             f"Expected at least {ENOUGH_PATIENTS:.0%} of the model's training patients in the dataset, to train anew. "
             f"Received {there.found}."
         )
-    x = dataset.matrix(there.cohorts, kinds=(EXPRESSION,))[there.rows]
-    target = dataset.matrix([cohort], kinds=(EXPRESSION,))
+    columns, missing = _columns(model, dataset)
+    x = dataset.matrix(there.cohorts, kinds=(EXPRESSION,))[np.ix_(there.rows, columns)]
+    target = dataset.matrix([cohort], kinds=(EXPRESSION,)).take(columns, axis=1)
     return _Training(
         task=task,
         params=params | {"omics": EXPRESSION},
@@ -278,7 +285,21 @@ def _training(
         folds=_folds(dataset, there, task, folds or len(model.members), seed),
         target=target,
         rehearsal=Rehearsal.fit(x, target),
+        missing_genes=missing,
     )
+
+
+def _columns(model: Ensemble, dataset: AioDataset) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
+    """Where the dataset has the model's genes, in the model's order; and those that it lacks.
+
+    Raises:
+        RegistryError: it lacks more of them than the model allows samples to lack.
+    """
+    import pandas as pd
+
+    _, missing = model.arrange(pd.DataFrame(columns=list(dataset.genes), dtype=np.float32))
+    position = {gene: i for i, gene in enumerate(dataset.genes)}
+    return np.array([position[gene] for gene in model.genes if gene in position], np.intp), missing
 
 
 def _folds(dataset: AioDataset, there: TrainingSamples, task: Task, k: int, seed: int) -> Folds:

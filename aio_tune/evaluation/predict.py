@@ -78,6 +78,12 @@ def call_samples(predictor: Predictor, frame: "pd.DataFrame") -> "pd.DataFrame":
     return calls_table(ids, predictor.predict(frame).probabilities, predictor.classes)
 
 
+def missing_genes(predictor: Predictor, frame: "pd.DataFrame") -> tuple[str, ...]:
+    """Genes of the predictor that are no column of ``frame``, such as those that it calls by a former symbol."""
+    there = set(frame.columns)
+    return tuple(gene for gene in predictor.genes if gene not in there)
+
+
 def only_sure(predictor: Predictor, calls: "pd.DataFrame", error: float) -> "pd.DataFrame":
     """The same calls, missing where the predictor's conformal set of a sample does not hold one class alone.
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.expression import Floats, Matrix, Rows, as_rows
+from aio_tune.expression import Floats, Matrix, Rows, as_rows, mean_and_sd
 from aio_tune.harmonise.base import Harmoniser
 
 Doubles = npt.NDArray[np.float64]
@@ -49,10 +49,13 @@ class Combat(Harmoniser):
 
     @classmethod
     def fit(cls, x_train: Matrix | Rows) -> Self:
-        x = as_rows(x_train).whole()
+        rows = as_rows(x_train)
+        mean, sd = mean_and_sd(rows)
+        low, high = np.inf, -np.inf
+        for piece in rows.pieces():
+            low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
         # Of equal values the computed sd is not always 0, hence the comparison.
-        sd = np.where(_varies(x), x.std(axis=0, dtype=np.float64), 0.0)
-        return cls(x.mean(axis=0, dtype=np.float64), sd)
+        return cls(mean, np.where(high > low, sd, 0.0))
 
     def reference(self, x: Floats) -> Floats:
         return x

@@ -15,7 +15,7 @@ from aio_tune.launch.nodes import NodePlan, Share, address_towards, free_port, p
 from aio_tune.launch.processes import Process, end_all
 from aio_tune.launch.signals import hearing
 from aio_tune.launch.slurm import Allocation
-from aio_tune.launch.tokens import make_token, ray_environment
+from aio_tune.launch.tokens import make_token, use_token
 
 LOOK = 0.2  # seconds
 # How long a search gets to stop once it is told: it ends at once but for what it is writing. Slurm's own limit after
@@ -109,7 +109,7 @@ def run_job(
     make_private(logs)
     token = logs / "token"
     make_token(token, replace=True)
-    os.environ.update(ray_environment(token))
+    use_token(token)
     wish = Wish()
     with hearing((signal.SIGUSR1, signal.SIGTERM, signal.SIGINT), wish.hear):
         try:

@@ -23,7 +23,7 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        status: SUCCEEDED, FAILED or STOPPED.
+        status: SUCCEEDED, FAILED, STOPPED, or LOST where the head does not know the job any more.
         message: what Ray says of it.
     """
 
@@ -95,6 +95,8 @@ class JobApi:
                 status = self._status(job)
                 log = self._ask(lambda: self._client.get_job_logs(job))
             except LaunchError:
+                if self._is_lost(job):
+                    return Outcome("LOST", "the cluster's head was started again since, and does not know it")
                 if silent_since is None:
                     silent_since = time.monotonic()
                     say(f"{self.address} does not answer; the job goes on without us, and it is asked again")
@@ -110,6 +112,13 @@ class JobApi:
                 info = self._ask(lambda: self._client.get_job_info(job))
                 return Outcome(str(status.value), str(info.message or ""))
             time.sleep(PAUSE)
+
+    def _is_lost(self, job: str) -> bool:
+        """Whether the head answers, and does not know the job."""
+        try:
+            return job not in [known.submission_id for known in self._ask(self._client.list_jobs)]
+        except LaunchError:
+            return False
 
     def _status(self, job: str) -> Any:
         return self._ask(lambda: self._client.get_job_status(job))

@@ -75,6 +75,13 @@ def ray_environment(token: Path, environment: Mapping[str, str] | None = None) -
     return there | closed | {"PATH": os.pathsep.join(paths)}
 
 
+def use_token(token: Path) -> None:
+    """Have this process, and those that it starts, be of the cluster with this token: ``ray_environment`` for good."""
+    # sbatch hands on the environment that it was called in.
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    os.environ.update(ray_environment(token))
+
+
 def keep_default_token_private() -> None:
     """Have the token that Ray makes for clusters on this machine alone lie where no one else reads it.
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 TOP_GENES = 20
 _GENE_COLUMNS = ("symbol", "chromosome", "attribution", "mean_rank", "rank_sd", "folds_in_top_50", "linear_rank")
+# Method of attribution -> what its numbers mean.
+_ATTRIBUTION = {
+    "integrated-gradients": "Attribution by integrated gradients: mean absolute change of the log-odds against the "
+    "mean training profile.",
+    "occlusion": "Attribution by occlusion: mean absolute change of the log-odds when a block of genes is set to the "
+    "mean training profile, divided equally among them.",
+    "grad-cam": "Attribution by Grad-CAM: where in the picture the convolutions look, of no unit and without a sign; "
+    "neighbours in the picture share it.",
+}
 # Beginning of the names of metrics -> whose they are.
 _WHOSE = {"": "ensemble"} | {f"{baseline.key}_": baseline.name for baseline in BASELINES}
 
@@ -95,7 +104,10 @@ def external(study: Study) -> Section:
         tables.append(Table(f"{one.cohort}, {len(one.calls):,} samples, with 95 % intervals", ["", *metrics], rows,
                             _probabilities(one.metrics)))  # fmt: skip
         figures += _external_figures(one, study.classes)
-    text = "The search never saw these patients: overlap by patient and by profile is refused."
+    text = (
+        "The search never saw these patients: overlap by patient id is refused, and by profile where the dataset has "
+        "the model's genes in the model's order."
+    )
     return Section("External cohorts", [text], tables, figures)
 
 
@@ -190,17 +202,28 @@ def _survival_figure(one: "Separation", patients: str) -> Figure:
 
 
 def genes(table: "pd.DataFrame") -> Section:
-    """The first of a table of genes by attribution."""
-    shown = [name for name in map(str, table) if name in _GENE_COLUMNS or name.startswith("direction_")]
+    """The first of a table of genes by attribution, and what it says of its method and model, if anything."""
+    method, model = _said(table, "method"), _said(table, "model")
+    # A method without signs leaves the directions empty.
+    directions = [name for name in map(str, table) if name.startswith("direction_") and table[name].notna().any()]
+    shown = [name for name in map(str, table) if name in _GENE_COLUMNS or name in directions]
     top = table[shown].head(TOP_GENES)
     rows = [[_cell(value) for value in row] for row in top.itertuples(index=False)]
-    caption = f"The {len(top)} genes that drive the calls most"
-    note = (
-        "Attribution: mean absolute change of the log-odds against the mean training profile. direction: above 0 a "
-        "high value speaks for the class. A gene that few folds rank high is not to be relied on; of genes that rise "
-        "and fall together a network may take any."
-    )
+    caption = f"The {len(top)} genes that drive the calls{f' of {model}' if model else ''} most"
+    notes = [
+        _ATTRIBUTION.get(method, f"Attribution by {method}." if method else ""),
+        "direction: above 0 a high value speaks for the class." if directions else "",
+        "A gene that few folds rank high is not to be relied on; of genes that rise and fall together a network may "
+        "take any.",
+    ]
+    note = " ".join(filter(None, notes))
     return Section("Genes", tables=[Table(caption, [str(name) for name in top.columns], rows, note, table)])
+
+
+def _said(table: "pd.DataFrame", column: str) -> str:
+    """The one value of a column; empty where there is none, or several."""
+    values = {str(value) for value in table[column].dropna()} if column in table else set()
+    return values.pop() if len(values) == 1 else ""
 
 
 def _cell(value: object) -> str:

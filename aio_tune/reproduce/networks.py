@@ -32,6 +32,7 @@ class Claim:
         train: training cohort.
         patients: of it, with a known label.
         test: another cohort, or empty for cross-validation.
+        tested: patients of that cohort with a known label, 0 for cross-validation.
         layout: that the network had; empty for the paper's best.
         metrics: ``accuracy`` and perhaps ``auc``: mean and standard deviation over folds or runs.
     """
@@ -41,27 +42,44 @@ class Claim:
     train: str
     patients: int
     test: str
+    tested: int
     layout: str
     metrics: Mapping[str, MeanSd]
 
 
 def _claim(where: str, task: str, patients: int, metrics: Sequence[MeanSd], *, train: str = "GSE96058", test: str = "",
-           layout: str = "") -> Claim:  # fmt: skip
-    return Claim(where, task, train, patients, test, layout, dict(zip(("accuracy", "auc"), metrics, strict=False)))
+           tested: int = 0, layout: str = "") -> Claim:  # fmt: skip
+    named = dict(zip(_METRICS, metrics, strict=False))
+    return Claim(where, task, train, patients, test, tested, layout, named)
 
 
 CLAIMS = (
     _claim("Table 2", "ki67", 1363, [(0.821, 0.023), (0.891, 0.021)]),
-    _claim("Table 2", "ki67", 1363, [(0.826, 0.037), (0.883, 0.016)], test="GSE81538"),
+    _claim("Table 2", "ki67", 1363, [(0.826, 0.037), (0.883, 0.016)], test="GSE81538", tested=405),
     _claim("Table 3", "nhg", 2917, [(0.820, 0.012), (0.931, 0.006)]),
-    _claim("Table 3", "nhg", 2917, [(0.764, 0.052), (0.882, 0.012)], test="GSE81538"),
-    _claim("Table 3", "nhg", 2917, [(0.580, 0.006), (0.587, 0.038)], test="GSE163882"),
+    _claim("Table 3", "nhg", 2917, [(0.764, 0.052), (0.882, 0.012)], test="GSE81538", tested=405),
+    _claim("Table 3", "nhg", 2917, [(0.580, 0.006), (0.587, 0.038)], test="GSE163882", tested=222),
     _claim("Table 3", "nhg", 222, [(0.813, 0.026), (0.938, 0.007)], train="GSE163882"),
     _claim("Tables S1 to S5", "ki67", 1363, [(0.825, 0.012)], layout="128x128x1"),
     _claim("Tables S1 to S5", "nhg", 2917, [(0.766, 0.009)], layout="128x128x1"),
     _claim("Tables S1 to S5", "ki67", 1363, [(0.803, 0.054), (0.851, 0.019)], layout="1d"),
     _claim("Tables S1 to S5", "nhg", 2917, [(0.766, 0.009), (0.880, 0.011)], layout="1d"),
 )
+
+
+@dataclass(frozen=True)
+class ExternalTest:
+    """A search's ensemble on another cohort.
+
+    Attributes:
+        metrics: metric -> mean and sd over the fold networks.
+        patients: samples with a known label that it was tested on.
+        simulated: whether these were simulated; None where the evaluation does not say.
+    """
+
+    metrics: Mapping[str, MeanSd]
+    patients: int
+    simulated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +93,7 @@ class SearchResult:
         patients: samples with a known label.
         cross_validated: layout -> metric -> mean and sd over the folds, of the best trial with that layout; the
             winner's under ``""``.
-        external: cohort -> metric -> mean and sd over the fold networks.
+        external: cohort -> the test on it.
         simulated: whether the patients were simulated.
     """
 
@@ -84,7 +102,7 @@ class SearchResult:
     train: tuple[str, ...]
     patients: int
     cross_validated: Mapping[str, Mapping[str, MeanSd]]
-    external: Mapping[str, Mapping[str, MeanSd]] = field(default_factory=dict)
+    external: Mapping[str, ExternalTest] = field(default_factory=dict)
     simulated: bool = False
 
 
@@ -109,7 +127,8 @@ def search_result(state: "SearchState", evaluations: "Iterable[StoredEvaluation]
     external = {}
     for one in evaluations:
         metrics = {m: (one.metrics.get(f"fold_{m}_mean"), one.metrics.get(f"fold_{m}_sd")) for m in _METRICS}
-        external[one.cohort] = {m: (a, b) for m, (a, b) in metrics.items() if a is not None and b is not None}
+        known = {m: (a, b) for m, (a, b) in metrics.items() if a is not None and b is not None}
+        external[one.cohort] = ExternalTest(known, int(one.calls["truth"].notna().sum()), one.simulated)
     settings = state.started["settings"]
     return SearchResult(
         name=state.started["name"],
@@ -135,25 +154,42 @@ def _item(claim: Claim, searches: Sequence[SearchResult]) -> Item:
     for search in searches:
         if search.task != claim.task or search.train != (claim.train,):
             continue
-        found = search.external.get(claim.test) if claim.test else search.cross_validated.get(claim.layout)
+        found = _numbers(claim, search)
         if found is not None:
             here = ", ".join(mean_sd(found.get(metric)) for metric in claim.metrics)
             return Item(claim.where, what, paper, here, *_judge(claim, search, found))
     return missing(claim.where, what, paper, _advice(claim))
 
 
+def _numbers(claim: Claim, search: SearchResult) -> Mapping[str, MeanSd] | None:
+    """What the search has beside the claim's metrics; None where it was not tried."""
+    if not claim.test:
+        return search.cross_validated.get(claim.layout)
+    test = search.external.get(claim.test)
+    return None if test is None else test.metrics
+
+
 def _judge(claim: Claim, search: SearchResult, found: Mapping[str, MeanSd]) -> tuple[Verdict, str]:
     """The verdict, and why."""
-    if search.simulated:
-        return Verdict.OTHER_WORK, f"search {search.name}: simulated patients"
-    if search.patients != claim.patients:
-        return (
-            Verdict.OTHER_WORK,
-            f"search {search.name}: {search.patients:,} of the paper's {claim.patients:,} patients",
-        )
+    if different := _difference(claim, search):
+        return Verdict.OTHER_WORK, f"search {search.name}: {different}"
     worse = [metric for metric, paper in claim.metrics.items() if not _reaches(found.get(metric), paper)]
     note = f"search {search.name}; reached is what lies within two standard deviations, or above"
     return (Verdict.FAIL, f"{note}; not so {', '.join(worse)}") if worse else (Verdict.PASS, note)
+
+
+def _difference(claim: Claim, search: SearchResult) -> str:
+    """In what the patients are not the paper's; empty if nothing shows that they are others."""
+    if search.simulated:
+        return "simulated patients"
+    if search.patients != claim.patients:
+        return f"{search.patients:,} of the paper's {claim.patients:,} patients"
+    test = search.external[claim.test] if claim.test else None
+    if test is not None and test.simulated:
+        return f"simulated patients of {claim.test}"
+    if test is not None and test.patients != claim.tested:
+        return f"tested on {test.patients:,} patients of {claim.test}, the paper on {claim.tested:,}"
+    return ""
 
 
 def _reaches(here: MeanSd | None, paper: MeanSd) -> bool:

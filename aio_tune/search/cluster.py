@@ -14,7 +14,7 @@ from aio_tune.launch.knocking import check_head
 from aio_tune.launch.tokens import keep_default_token_private
 from aio_tune.search_space import SearchSpec
 
-# Ray counts resources in ten-thousandths; divided as floating-point numbers, a GPU has four shares of 0.2.
+# Ray counts resources in ten-thousandths; by floating-point division a GPU would have four shares of 0.2.
 _RAYS_UNITS = 10_000
 
 
@@ -70,12 +70,13 @@ def room_wanted(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> tuple
 
 def _processes(spec: SearchSpec, node: Mapping[str, float]) -> int:
     """How many fold workers fit on a node."""
-    wanted = {"CPU": spec.resources.cpus_per_fold, "GPU": spec.resources.gpus_per_fold}
-    return min(
-        round(_RAYS_UNITS * node.get(kind, 0)) // max(1, round(_RAYS_UNITS * share))
-        for kind, share in wanted.items()
-        if share
-    )
+    fit = int(node.get("CPU", 0) // spec.resources.cpus_per_fold)
+    share = spec.resources.gpus_per_fold
+    if not share:
+        return fit
+    gpus = int(node.get("GPU", 0))
+    # A share is of one GPU, not of what is left on two.
+    return min(fit, int(gpus // share) if share >= 1 else gpus * (_RAYS_UNITS // max(1, round(_RAYS_UNITS * share))))
 
 
 class Room:

@@ -22,6 +22,7 @@ from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.search_space import SearchSpec
 from aio_tune.tracking import Mirror, log_figures, log_tables, log_texts, register_search
+from aio_tune.tracking.client import store_name
 from aio_tune.training import split_params
 from aio_tune.training.fold import MODEL, PREPROCESSING
 from aio_tune.trial import fold_folder
@@ -55,7 +56,8 @@ def register_winner(
     state = read_state(home, name)
     if state.best is None:
         raise SearchError(f"Expected a trial of {name} that finished all folds. Received none.")
-    if not state.registered:
+    # Of another store the versions have other numbers, or are not there. An event without a store is of this one.
+    if not state.registered or state.registered.get("store", store_name(uri)) != store_name(uri):
         run = home.run(name)
         _illustrate(run, spec, state, rows, uri, mirror)
         _register(run, state, state.best, rows, dataset, uri, mirror)
@@ -139,6 +141,7 @@ def _register(
     with Ledger(run.ledger) as ledger:
         ledger.append(
             "model_registered",
+            store=store_name(uri),
             ensemble={"name": registration.ensemble_model, "version": registration.ensemble_version},
             folds={"name": registration.fold_model, "versions": list(registration.fold_versions)},
         )

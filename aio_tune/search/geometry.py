@@ -22,6 +22,7 @@ from aio_tune.search.confirm import finished_search, run_configurations, same_ro
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.run import Event, begun, ignore
 from aio_tune.search.state import SearchState, TrialRecord
+from aio_tune.search_space import Resources
 from aio_tune.training import configuration
 
 CONTROL = "shuffled"
@@ -114,6 +115,7 @@ def train_layouts(
     *,
     address: str | Ahead = "local",
     on_event: Callable[[Event], None] = ignore,
+    resources: Resources | None = None,
 ) -> SearchState:
     """Train a trial's network on other layouts, on the search's own folds; what is done is not done again.
 
@@ -125,6 +127,7 @@ def train_layouts(
         rows: what ``training_rows`` gives for it.
         address: as of ``run_search``.
         on_event: as of ``run_search``.
+        resources: other ones than the search's last driver had.
 
     Returns:
         The layouts, as trials of a search of their own; ``ended`` is empty when they were interrupted.
@@ -134,6 +137,8 @@ def train_layouts(
     """
     state, _, spec = finished_search(home, name)
     same_rows(state, rows, dataset)
+    if resources is not None:
+        spec = spec.model_copy(update={"resources": resources})
     configurations = [{**trial.params, "layout": layout} for layout in layouts_to_train(trial)]
     return run_configurations(
         home, f"{name}/layouts", spec, configurations, dataset, rows, geometry_folder(home, name, trial.number),

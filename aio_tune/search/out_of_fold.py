@@ -42,14 +42,23 @@ class OutOfFold:
 
         Pooled over folds, so not the mean over folds; the interval is of these patients and these networks: what
         another training or another choice of trial would change is not in it. Undefined metrics are left out.
+
+        Raises:
+            ValueError: two figures have one name, as those of a class called low would.
         """
         values = evaluate_calls(self.labels, self.probabilities, self.classes)
         intervals = bootstrap_intervals(self.labels, self.probabilities, self.classes, groups=self.patients)
         named: dict[str, float] = {}
         for name, value in values.items():
             low, high = intervals[name]
+            more = {f"oof_{name}": value, f"oof_{name}_low": low, f"oof_{name}_high": high}
+            if twice := named.keys() & more:
+                raise ValueError(
+                    f"Expected each figure under a name of its own. Received {min(twice)} twice. "
+                    "Rename the class that it ends in, and prepare the dataset anew."
+                )
             if np.isfinite([value, low, high]).all():
-                named |= {f"oof_{name}": value, f"oof_{name}_low": low, f"oof_{name}_high": high}
+                named |= more
         return named
 
     def table(self) -> "pd.DataFrame":

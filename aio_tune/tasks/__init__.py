@@ -2,6 +2,7 @@
 
     task       Task, Label
     declared   a YAML file -> Task; its docstring is the reference of the format
+    names      what classes and cohorts may be called
     *.yaml     the questions that everybody has
 
 A label is stored by its class name (``"positive"``, ``"G2"``), missing is ``None``/NA. Networks and metrics use

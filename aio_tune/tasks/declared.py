@@ -4,7 +4,7 @@
 
     name: luminal                   # column of the dataset, and of calls: lower-case letters, digits, underscores
     title: Luminal subtype          # for tables and figures
-    classes: [other, luminal]       # in order; of two the second is the "positive" one
+    classes: [other, luminal]       # in order; of two the second is the "positive" one; letters, digits, _ and -
     labels:                         # where each cohort writes it; cohorts not named here lack the label
       GSE96058:
         key: pam50 subtype          # a characteristic of the series matrix, a column of a clinical table; any case
@@ -26,6 +26,8 @@ Or a regrouping of another task's classes, in every cohort that has it::
     of: nhg
     values: {low: [G1, G2], high: G3}     # classes left out are missing
 
+Of three classes or more none can be called low, high, mean or sd: ``auc_low`` is the lower end of an interval.
+
 Missing is the empty cell, and NA. All samples of a patient are always in one fold: there is nothing to declare for
 that.
 """
@@ -37,6 +39,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from aio_tune.declaration import read_declaration
 from aio_tune.errors import CohortError
+from aio_tune.tasks.names import ENDS, ClassName, like_an_end
 from aio_tune.tasks.task import Label, Task
 
 RESERVED = ("patient_id", "sample_id", "cohort", "platform", "survival_days", "survival_event", "profile_sha256")
@@ -69,7 +72,7 @@ class _Source(_Part):
 class _Declaration(_Part):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
     title: str = Field(min_length=1)
-    classes: list[str] = Field(min_length=2)
+    classes: list[ClassName] = Field(min_length=2)
     labels: dict[str, _Source] = {}
     of: str = ""
     values: dict[str, Words] = {}
@@ -83,8 +86,14 @@ def read_task(path: Path) -> Task:
     """
     declared = read_declaration(path, _Declaration, "task")
     classes = tuple(declared.classes)
-    if len(set(classes)) < len(classes) or "" in classes:
+    if len(set(classes)) < len(classes):
         raise CohortError(f"Expected classes of different names in {path.name}. Received {', '.join(classes)}.")
+    if clash := like_an_end(classes):
+        raise CohortError(
+            f"Expected no class whose metrics are named like another's interval or summary "
+            f"({', '.join(f'_{end}' for end in ENDS)}) in {path.name}. Received {clash[0]!r}.",
+            "Words joined by a hyphen will do, such as low-risk.",
+        )
     if declared.name in RESERVED:
         raise CohortError(f"Expected a name of its own in {path.name}. Received {declared.name!r}, another column's.")
     if bool(declared.of) != bool(declared.values) or bool(declared.of) == bool(declared.labels):

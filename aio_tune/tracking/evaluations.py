@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aio_tune.errors import RegistryError
 from aio_tune.tracking.artifacts import send_figures, send_tables
 from aio_tune.tracking.client import connect, store_errors
-from aio_tune.tracking.registry import EVALUATION_TAG, MODEL_ID, ResolvedModel
+from aio_tune.tracking.registry import EVALUATION_TAG, MODEL_ID, ResolvedModel, evaluated
 from aio_tune.tracking.runs import KIND
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HARMONISED = "harmonised."
 _CHOSEN = "aio.harmoniser"
 _TABLE = "harmonisers"
+_SIMULATED = "aio.simulated"
 # Kind of run -> the command that makes it, and how its name goes on after the version's.
 _COMMANDS = {"evaluation": "evaluate", "harmonisation": "harmonise"}
 _JOINED = {"evaluation": "on", "harmonisation": "harmonised for"}
@@ -36,12 +37,14 @@ class StoredEvaluation:
         metrics: see ``log_evaluation``.
         calls: ``calls.csv`` of the ensemble with the column ``truth``.
         dataset: fingerprint of the dataset, empty if unknown.
+        simulated: whether the patients were simulated; None where the evaluation does not say, as those of before.
     """
 
     cohort: str
     metrics: dict[str, float]
     calls: "pd.DataFrame"
     dataset: str
+    simulated: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,9 @@ def read_evaluations(
             file = client.download_artifacts(run.info.run_id, "tables/calls.csv", folder)
             calls = pd.read_csv(file, dtype={"sample_id": "str", "call": "str", "truth": "str"})
             name = key.removeprefix("evaluated.")
-            found.append(StoredEvaluation(name, dict(run.data.metrics), calls, run.data.tags.get("aio.dataset", "")))
+            dataset, simulated = (run.data.tags.get(tag, "") for tag in ("aio.dataset", _SIMULATED))
+            known = {"true": True, "false": False}.get(simulated)
+            found.append(StoredEvaluation(name, dict(run.data.metrics), calls, dataset, known))
     return found
 
 
@@ -92,12 +97,13 @@ def log_evaluation(
     *,
     tables: "Mapping[str, pd.DataFrame] | None" = None,
     figures: "Mapping[str, Figure] | None" = None,
+    simulated: bool | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
     """Keep one evaluation: a run below the trial's run, and its metrics as tags of the version.
 
     The tags ``evaluation.<cohort>.<metric>`` are what gates such as ``GSE81538:auc>=0.75`` look at; a later
-    evaluation on the same cohort replaces them, while its run stays beside the earlier ones.
+    evaluation on the same cohort replaces all of them, while its run stays beside the earlier ones.
 
     Args:
         uri: the tracking store.
@@ -106,6 +112,7 @@ def log_evaluation(
         metrics: of the ensemble and beside it, e.g. ``auc``, ``auc_low``, ``pca_logistic_auc``.
         tables: name -> table, kept as CSV.
         figures: name -> matplotlib figure, kept as PNG.
+        simulated: whether the patients were simulated, if that is known.
         tags: more tags of the run, e.g. the dataset's fingerprint.
 
     Returns:
@@ -117,13 +124,12 @@ def log_evaluation(
     with store_errors(uri):
         client = connect(uri)
         finite = {key: float(value) for key, value in metrics.items() if math.isfinite(value)}
-        with _run_beside(client, model, cohort, "evaluation", f"evaluated.{cohort}", tags or {}) as run_id:
+        more = dict(tags or {}) if simulated is None else {**(tags or {}), _SIMULATED: json.dumps(simulated)}
+        with _run_beside(client, model, cohort, "evaluation", f"evaluated.{cohort}", more) as run_id:
             _send_metrics(client, run_id, finite)
             send_tables(client, run_id, tables or {})
             send_figures(client, run_id, figures or {})
-            for key, value in finite.items():
-                tag = f"{EVALUATION_TAG}{cohort}.{key}"
-                client.set_model_version_tag(model.name, str(model.version), tag, repr(value))
+            _replace_metric_tags(client, model, cohort, finite)
     return run_id
 
 
@@ -216,6 +222,22 @@ def _run_beside(
     summary = json.dumps({"run_id": run_id, "alias": model.alias})
     client.set_model_version_tag(model.name, str(model.version), tag, summary)
     client.set_terminated(run_id, "FINISHED")
+
+
+def _replace_metric_tags(
+    client: "MlflowClient", model: ResolvedModel, cohort: str, metrics: Mapping[str, float]
+) -> None:
+    """The version's ``evaluation.<cohort>.<metric>`` tags become these alone."""
+    version = str(model.version)
+    new = {f"{EVALUATION_TAG}{cohort}.{key}": value for key, value in metrics.items()}
+    # As the store has them: ``model`` was read before the evaluation, and another may have ended since.
+    there = client.get_model_version(model.name, version).tags
+    # First what is not measured any more: no gate is to pass on what an earlier evaluation found.
+    for tag in sorted(there):
+        if tag.startswith(EVALUATION_TAG) and evaluated(tag)[0] == cohort and tag not in new:
+            client.delete_model_version_tag(model.name, version, tag)
+    for tag, value in new.items():
+        client.set_model_version_tag(model.name, version, tag, repr(value))
 
 
 def _send_metrics(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]) -> None:

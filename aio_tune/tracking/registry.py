@@ -225,9 +225,15 @@ def _metrics(tags: Mapping[str, str]) -> dict[str, float]:
         if key.startswith(METRIC_TAG):
             metrics[key.removeprefix(METRIC_TAG)] = float(value)
         elif key.startswith(EVALUATION_TAG):
-            cohort, _, name = key.removeprefix(EVALUATION_TAG).rpartition(".")
+            cohort, name = evaluated(key)
             metrics[f"{cohort}:{name}"] = float(value)
     return metrics
+
+
+def evaluated(tag: str) -> tuple[str, str]:
+    """The cohort and the metric that a tag ``evaluation.<cohort>.<metric>`` is about."""
+    cohort, _, metric = tag.removeprefix(EVALUATION_TAG).rpartition(".")
+    return cohort, metric
 
 
 def _pages(search: Any, condition: str) -> list[Any]:

@@ -233,7 +233,16 @@ class FoldTrainer:
         Args:
             loss: as ``Program.train_epoch`` gives it.
             probabilities: of the validation rows after it.
+
+        Raises:
+            TrialError: they are not finite: the epoch's last step was one too far.
         """
+        if not np.isfinite(probabilities).all():
+            raise TrialError(
+                f"Expected finite probabilities. Received others for fold {self.spec.fold} after epoch "
+                f"{self.epoch + 1}.",
+                "Try a smaller learning rate.",
+            )
         progress, labels = self._progress, self._y[self.spec.valid]
         progress.epoch += 1
         progress.curves["train_loss"].append(loss)

@@ -142,6 +142,8 @@ class Program:
     def batches(self, rows: int) -> tuple[int, int]:
         """How many batches an epoch of so many rows has, and how many rows each of them has."""
         batches = max(1, round(rows / self.settings.batch_size))
+        if rows // batches < 2:  # of one row batch normalisation makes the same for everybody
+            batches = max(1, rows // 2)
         return batches, rows // batches
 
     def predict(self, images: Rows | Floats) -> npt.NDArray[np.float32]:

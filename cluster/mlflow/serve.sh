@@ -22,14 +22,17 @@ if [ "${#MLFLOW_FLASK_SERVER_SECRET_KEY}" -lt 32 ]; then
   exit 1
 fi
 
-server="postgresql://mlflow:$AIO_MLFLOW_DATABASE_PASSWORD@${AIO_MLFLOW_DATABASE_HOST:-127.0.0.1:5432}"
+# As a part of an address: a password may have an @ or a slash.
+python="$(dirname "$(command -v mlflow)")/python"
+password=$("$python" -c 'import os, urllib.parse as url; print(url.quote(os.environ["AIO_MLFLOW_DATABASE_PASSWORD"], ""))')
+server="postgresql://mlflow:$password@${AIO_MLFLOW_DATABASE_HOST:-127.0.0.1:5432}"
 # The file holds the database's password: a folder of this process alone, gone with it.
 settings=$(mktemp -d)
 trap 'rm -rf "$settings"' EXIT
 cat > "$settings/auth.ini" <<AUTH
 [mlflow]
 default_permission = NO_PERMISSIONS
-database_uri = $server/auth
+database_uri = ${server//%/%%}/auth
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 AUTH

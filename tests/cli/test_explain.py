@@ -71,6 +71,9 @@ def test_table_picture_and_what_is_said(
     table = pd.read_csv(out)
     assert table["symbol"][0] == gene and len(table) == len(dataset.genes)
     assert {"chromosome", "tss", "folds_in_top_50", "rank_fold_1", "linear_weight_positive"} <= set(table.columns)
+    assert list(table.columns[-2:]) == ["method", "model"], "behind what earlier readers know"
+    assert set(table["method"]) == {"integrated-gradients"}
+    assert set(table["model"]) == {"aio-ki67-ensemble version 1"}
     assert (table["folds_in_top_50"] > 0).sum() == 1
     assert (tmp_path / "genes.png").read_bytes()[:4] == b"\x89PNG"
 

@@ -1,11 +1,20 @@
 """harmonise: what it prints and writes of a study; the study itself is tested in ``tests/evaluation``."""
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import aio_tune.dataset
+import aio_tune.evaluation.harmonisation
+import aio_tune.models.ensemble
+import aio_tune.tracking
+import aio_tune.training
 from aio_tune.cli.harmonising import _print, _table
+from aio_tune.errors import RegistryError
 from aio_tune.evaluation.harmonisation import Outcome, Study
 from tests.cli.conftest import Run
 
@@ -37,6 +46,36 @@ def test_where_nothing_was_lost_nothing_is_won_back(capsys: pytest.CaptureFixtur
     assert "nan" not in out and "--set space.harmoniser" not in out
 
 
+def test_genes_that_the_networks_did_without_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    _print(replace(study(), missing_genes=("A", "B")), "m@evaluation")
+    assert "2 genes of the model are missing in the dataset; these networks did without." in capsys.readouterr().out
+    _print(study(), "m@evaluation")
+    assert "missing" not in capsys.readouterr().out
+
+
+def test_a_store_that_refuses_takes_no_result_with_it(
+    aio: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise RegistryError("Expected a store. Received none.")
+
+    monkeypatch.setattr(aio_tune.dataset, "open_dataset", lambda path: None)
+    monkeypatch.setattr(aio_tune.evaluation.harmonisation, "study", lambda *given, **more: study())
+    monkeypatch.setattr(aio_tune.models.ensemble.Ensemble, "load", lambda folder: None)
+    monkeypatch.setattr(aio_tune.tracking, "resolve", lambda uri, reference: SimpleNamespace(folder=tmp_path))
+    monkeypatch.setattr(aio_tune.tracking, "log_harmonisation", refuse)
+    monkeypatch.setattr(aio_tune.training, "configure_backend", lambda threads: None)
+    words = ("harmonise", "m@evaluation", "--data", tmp_path, "--cohort", "B", "--out", tmp_path / "t.csv")
+    status, out, err = aio(*words)
+    assert (status, err) == (1, "aio-tune: Expected a store. Received none.\n")
+    assert "> denoise" in out and f"written: {tmp_path}/t.csv" in out
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
+    (tmp_path / "t.csv").unlink()
+    status, out, err = aio(*words, "--json")
+    assert (status, json.loads(out)["chosen"], len(err.splitlines())) == (1, "denoise", 1)
+    assert (tmp_path / "t.csv").is_file()
+
+
 def test_the_table_has_a_row_for_each_harmoniser() -> None:
     table = _table(study()).set_index("harmoniser")
     assert table["kind"].tolist() == ["single-sample", "single-sample", "transductive"]
@@ -51,4 +90,4 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(aio: Run, tmp_path: 
         "harmonise", "m@evaluation", "--data", tmp_path, "--cohort", "B", "--out", tmp_path / "no" / "t.csv"
     )
     assert status == 1
-    assert "Expected a folder that is there" in err
+    assert "such as harmonisers.csv, in a folder that is there" in err

@@ -3,12 +3,15 @@
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from aio_tune.reproduce import SearchResult, Verdict, network_items
-from aio_tune.reproduce.clinical import clinical_items
-from aio_tune.reproduce.networks import CLAIMS
+from aio_tune.reproduce import SearchResult, Verdict, network_items, search_result
+from aio_tune.reproduce.clinical import TABLE_ONE, clinical_items
+from aio_tune.reproduce.networks import CLAIMS, ExternalTest
+from aio_tune.tracking import StoredEvaluation
 from tests.cli.conftest import Run
 
 KI67 = CLAIMS[0]
@@ -92,6 +95,47 @@ def test_networks_are_held_against_the_same_work_alone(found: SearchResult, verd
     (item,) = [one for one, claim in zip(network_items([found]), CLAIMS, strict=True) if claim is KI67]
     assert item.verdict == verdict
     assert item.note
+
+
+@pytest.mark.parametrize(
+    ("test", "verdict", "said"),
+    [
+        (ExternalTest({"accuracy": (0.8, 0.02), "auc": (0.9, 0.02)}, 405), Verdict.PASS, "two standard deviations"),
+        (ExternalTest({"accuracy": (0.8, 0.02), "auc": (0.9, 0.02)}, 405, False), Verdict.PASS, "standard deviations"),
+        (ExternalTest({"accuracy": (0.6, 0.02), "auc": (0.9, 0.02)}, 405, False), Verdict.FAIL, "not so accuracy"),
+        (ExternalTest({"accuracy": (0.8, 0.02), "auc": (0.9, 0.02)}, 30), Verdict.OTHER_WORK,
+         "tested on 30 patients of GSE81538, the paper on 405"),
+        (ExternalTest({"accuracy": (0.1, 0.02), "auc": (0.1, 0.02)}, 30), Verdict.OTHER_WORK, "tested on 30"),
+        (ExternalTest({"accuracy": (0.8, 0.02), "auc": (0.9, 0.02)}, 405, True), Verdict.OTHER_WORK,
+         "simulated patients of GSE81538"),
+    ],
+)  # fmt: skip
+def test_who_was_tested_is_looked_at_too(test: ExternalTest, verdict: Verdict, said: str) -> None:
+    found = search((0.9, 0.02), (0.95, 0.02), external={"GSE81538": test})
+    (item,) = [one for one, claim in zip(network_items([found]), CLAIMS, strict=True) if claim is CLAIMS[1]]
+    assert (item.verdict, said in item.note) == (verdict, True)
+    assert item.here.startswith(f"{test.metrics['accuracy'][0]:.3f}")
+
+
+def test_the_papers_test_patients_are_those_of_its_table_one() -> None:
+    for claim in CLAIMS:
+        *counts, _ = TABLE_ONE[claim.test][claim.task].split(" / ") if claim.test else ("0", "")
+        assert claim.tested == sum(map(int, counts)), claim.where
+
+
+def test_the_tested_are_the_labelled_calls_of_an_evaluation() -> None:
+    calls = pd.DataFrame({"sample_id": ["a", "b", "c"], "truth": ["positive", None, "negative"]})
+    metrics = {"fold_auc_mean": 0.8, "fold_auc_sd": 0.01, "auc": 0.9}
+    best = SimpleNamespace(cv={})
+    started = {"name": "s", "settings": {"task": "ki67", "train_on": ["GSE96058"]}, "class_counts": {"negative": 2},
+               "dataset": {"simulated": False}}  # fmt: skip
+    state = SimpleNamespace(best=best, confirmed={}, ranked=list, started=started)
+    evaluations = [StoredEvaluation("GSE81538", metrics, calls, "f", True), StoredEvaluation("B", metrics, calls, "f")]
+    found = search_result(state, evaluations).external  # type: ignore[arg-type]
+    assert found == {
+        "GSE81538": ExternalTest({"auc": (0.8, 0.01)}, 2, True),
+        "B": ExternalTest({"auc": (0.8, 0.01)}, 2),
+    }
 
 
 def test_without_searches_no_network_is_judged() -> None:

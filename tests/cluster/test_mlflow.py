@@ -62,6 +62,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more}
 
 
+PASSWORD = "a@b/c%d e"
 COMPLETE = {
     "AIO_MLFLOW_DATABASE_PASSWORD": "p",
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "k" * 64,
@@ -105,7 +106,9 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with postgres(folder) as database, (folder / "log").open("ab") as log:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("create database auth")
-        login, _, place = database.removeprefix("postgresql://").rpartition("@")
+            # As a person might choose one.
+            connection.execute(f"alter user mlflow password '{PASSWORD}'")
+        place = database.rpartition("@")[2]
         store = start([sys.executable, "-m", "moto.server", "-p", str(s3_port)], environment(), log.fileno())
         server = None
         try:
@@ -118,7 +121,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
                 **keys,
                 "MLFLOW_S3_ENDPOINT_URL": s3,
                 "AIO_MLFLOW_DATABASE_HOST": place.partition("/")[0],
-                "AIO_MLFLOW_DATABASE_PASSWORD": login.partition(":")[2],
+                "AIO_MLFLOW_DATABASE_PASSWORD": PASSWORD,
                 "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
                 "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.token_hex(12),
                 "AIO_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/artifacts",

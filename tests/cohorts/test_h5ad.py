@@ -94,6 +94,20 @@ def test_there_are_files_of_three_releases() -> None:
     assert [path.stem for path in GOLDEN] == ["anndata_0.10.9_csc", "anndata_0.13.4_dense", "anndata_0.7.8_csr"]
 
 
+def test_a_dense_matrix_of_anndata_0_7_is_read(tmp_path: Path) -> None:
+    """It says of tables and sparse matrices what they are, but not of arrays."""
+    (golden,) = [path for path in GOLDEN if "0.7" in path.stem]
+    (tmp_path / "x.h5ad").write_bytes(golden.read_bytes())
+    with h5py.File(tmp_path / "x.h5ad", "r+") as file:
+        for name, values in (("X", X), ("layers/tpm", np.exp2(X) - 1)):
+            del file[name]
+            file[name] = values
+    (cohort,) = read(tmp_path, ANNDATA_YAML.replace("Batch", "Old"))
+    np.testing.assert_array_equal(cohort.expression, X)
+    (linear,) = read(tmp_path, "name: ours\nexpression: {unit: TPM, layer: tpm}\n")
+    np.testing.assert_allclose(linear.expression, np.exp2(X) - 1)
+
+
 def test_genes_of_one_symbol_are_summed_in_linear_space(tmp_path: Path) -> None:
     write_h5ad(tmp_path / "x.h5ad", genes=["AAA", "BBB", "AAA"])
     (cohort,) = read(tmp_path, MINIMAL)
@@ -229,6 +243,16 @@ def test_refuses(tmp_path: Path, changes: dict[str, Any], description: str, said
     assert said in refused(tmp_path, description)
 
 
+@pytest.mark.parametrize("word", ["nan", "None", "<NA>", "N/A", "Null"])
+def test_what_programs_write_of_an_empty_cell_is_no_id(tmp_path: Path, word: str) -> None:
+    write_h5ad(tmp_path / "x.h5ad", obs=OBS | {"Patient": [word, word, "P2"]})
+    several = "expression: {unit: log2(TPM+1)}\nclinical: {cohort: Batch, patient: Patient}\n"
+    for description in (ANNDATA_YAML, several):
+        assert "a patient for every sample of obs of x.h5ad. Received none for 'S1'" in refused(tmp_path, description)
+    write_h5ad(tmp_path / "x.h5ad", obs=OBS | {"Batch": ["one", word, "one"]})
+    assert "a cohort for every sample of obs of x.h5ad in column 'Batch'" in refused(tmp_path, several)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -236,6 +260,8 @@ def test_refuses(tmp_path: Path, changes: dict[str, Any], description: str, said
         ("unit: log2(TPM+1)", "units: TPM", "expression.unit"),
         ("name: ours", "name: [", "Expected YAML"),
         ("name: ours", "", "either a name or"),
+        ("name: ours", "name: ours/b", "valid name in anndata.yaml. Received 'ours/b'"),
+        ("name: ours", "name: a:b", "letters, digits, spaces, dots, _ and - alone"),
         ("clinical: {", "clinical: {cohort: Batch, ", "either a name or"),
         ("ki67:", "ki76:", "'ki76'"),
         ("positive}", "plus}", "'plus'"),
@@ -248,6 +274,14 @@ def test_refuses_descriptions(tmp_path: Path, old: str, new: str, said: str) -> 
     write_h5ad_example(tmp_path)
     assert old in ANNDATA_YAML
     assert said in refused(tmp_path, ANNDATA_YAML.replace(old, new))
+
+
+def test_refuses_names_of_cohorts_in_a_column(tmp_path: Path) -> None:
+    write_h5ad(tmp_path / "ours.h5ad", obs={**OBS, "Batch": ["one", "two, 2020", "one"]})
+    several = ANNDATA_YAML.replace("name: ours\n", "").replace("platform: Batch", "cohort: Batch")
+    message = refused(tmp_path, several)
+    assert "names of cohorts in obs of ours.h5ad in column 'Batch'. Received 'two, 2020'." in message
+    assert "letters, digits, spaces, dots, _ and - alone" in message
 
 
 def test_a_file_that_nobody_describes_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,16 @@ HGNC = (
     'HGNC:1\tNEW1\t"AL1|BOTH"\tOLD1\tENSG00000000001\n'
     "HGNC:2\tNEW2\tBOTH\t\tENSG00000000002\n"
     "HGNC:3\tNEW3\tOLD1x|AL3\tOLD3|OLDER3\tENSG00000000003\n"
+    "HGNC:4\tMT-CO2\tCOX2|COII\tMTCO2\t\n"
+    "HGNC:5\tPTGS2\tCOX2|MTCO2|MT-CO2|MT-TP\tPGS\t\n"
+    "HGNC:6\tMT-TP\t\tMTTP\t\n"
+    "HGNC:7\tMTTP\tABL\t\t\n"
+    "HGNC:8\tHALF1\tPGS\tWHOLE\t\n"
+    "HGNC:9\tHALF2\t\tWHOLE\t\n"
 )
+GENES = ("NEW1", "NEW2", "OLD3", "AAA", "BBB", "PTGS2", "MTTP", "WHOLE")  # no mitochondrial gene has a position
 POSITIONS = "symbol\tchrom\tstart\tend\tstrand\n" + "".join(
-    f"{symbol}\t1\t{100 * i}\t{100 * i + 50}\t+\n" for i, symbol in enumerate(("NEW1", "NEW2", "OLD3", "AAA", "BBB"))
+    f"{symbol}\t1\t{100 * i}\t{100 * i + 50}\t+\n" for i, symbol in enumerate(GENES)
 )
 GTF = "".join(
     f'1\tx\t{feature}\t{start}\t{end}\t.\t+\t.\tgene_id "{gene}"; gene_name "{name}";\n'
@@ -60,6 +67,13 @@ def positions(tmp_path: Path):
         ("NEW3", "OLD3"),  # the positions are the older ones
         ("AL3", "AL3"),  # NEW3 has no position, and an alias of an alias is not followed
         ("BOTH", "BOTH"),  # of two genes
+        ("COX2", "COX2"),  # likewise, though one of them has no position
+        ("COII", "COII"),
+        ("MTCO2", "MTCO2"),  # a former symbol of the one, which no alias of another outdoes
+        ("MT-CO2", "MT-CO2"),  # a symbol of today is nobody's alias
+        ("PGS", "PTGS2"),  # a former symbol goes before the alias of another
+        ("MT-TP", "MT-TP"),  # its former symbol is another gene's today
+        ("HALF1", "HALF1"),  # two genes had this former symbol
         ("ENSG00000000009", "ENSG00000000009"),
         ("NOBODY", "NOBODY"),
     ],
@@ -94,9 +108,30 @@ def test_genes_that_get_one_name_are_added_in_linear_space(tmp_path: Path, names
     np.testing.assert_allclose(renamed.expression[:, 0], np.log2(linear.sum(axis=1) + 1), rtol=1e-6)
     assert renamed.notes[-1] == (
         "ours: 2 genes renamed by hgnc_complete_set_2026.txt.gz and gene_positions.tsv, 1 of them added to another of "
-        "that symbol."
+        "that symbol: OLD1 -> NEW1, AL1 -> NEW1."
     )
     assert rename_genes(renamed, names, positions) is renamed
+
+
+def test_a_mitochondrial_gene_is_not_added_to_another(tmp_path: Path, names: GeneNames, positions) -> None:
+    (cohort,) = read_folder(table_of(tmp_path, "COX2 PTGS2"))
+    assembly = assemble([cohort], positions, names=names)
+    assert assembly.genes.symbols == ("PTGS2",)
+    np.testing.assert_array_equal(assembly.cohorts[0].expression[:, 0], cohort.expression[:, 1])
+    assert assembly.dropped_genes["no position on chromosomes 1-22, X, Y"] == ("COX2",)
+
+
+def test_of_many_renamed_genes_the_first_are_named(tmp_path: Path, positions) -> None:
+    write_table_example(tmp_path)
+    old = [f"X{i}" for i in range(len(GENES))]
+    rows = "".join(f"{name}\t{i}\t2\t3\n" for i, name in enumerate(old))
+    (tmp_path / "expression.tsv").write_text(f"gene\tS1\tS2\tS3\n{rows}")
+    (cohort,) = read_folder(tmp_path)
+    names = GeneNames(aliases={name: {gene} for name, gene in zip(old, GENES, strict=True)}, source="names.tsv")
+    assert rename_genes(cohort, names, positions).notes[-1] == (
+        "ours: 8 genes renamed by names.tsv and gene_positions.tsv: "
+        "X0 -> NEW1, X1 -> NEW2, X2 -> OLD3, X3 -> AAA, X4 -> BBB, ...."
+    )
 
 
 def test_cohorts_of_different_years_share_more_genes(tmp_path: Path, names: GeneNames, positions) -> None:
@@ -139,6 +174,25 @@ def test_lengths_of_exons_count_each_base_once(tmp_path: Path) -> None:
         **{"NEW1": 200.0, "ENSG00000000001.4": 200.0, "ENSG00000000001": 200.0},
         **{"NEW2": 100.0, "ENSG00000000002.1": 100.0, "ENSG00000000002": 100.0},
     }
+
+
+def test_a_gene_on_two_chromosomes_is_as_long_as_on_the_first(tmp_path: Path) -> None:
+    """The pseudo-autosomal genes of X and Y: reads are counted once, whatever the order of the file."""
+    rows = "".join(
+        f'{chrom}\tx\texon\t{start}\t{end}\t.\t+\t.\tgene_id "{gene}"; gene_name "{name}";\n'
+        for chrom, start, end, gene, name in (
+            ("chrY", 501, 600, "ENSG00000000001.4_PAR_Y", "CD99"),
+            ("chrX", 1, 100, "ENSG00000000001.4", "CD99"),
+            ("chrX", 201, 250, "ENSG00000000001.4", "CD99"),
+            ("chr6_alt", 1, 500, "ENSG00000000002.1", "HLA"),
+            ("chr6", 1, 70, "ENSG00000000002.1", "HLA"),
+            ("chrM", 1, 30, "ENSG00000000003.1", "MT-ND1"),
+        )
+    )
+    (tmp_path / "g.gtf").write_text(rows)
+    lengths = read_lengths(tmp_path / "g.gtf")
+    assert (lengths["CD99"], lengths["HLA"], lengths["MT-ND1"]) == (150, 70, 30)
+    assert (lengths["ENSG00000000001.4"], lengths["ENSG00000000001.4_PAR_Y"]) == (150, 100)
 
 
 def counts_cohort(folder: Path, lengths: str) -> Path:

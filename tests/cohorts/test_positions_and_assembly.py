@@ -162,6 +162,23 @@ def test_the_first_genes_in_genomic_order(positions: GenePositions) -> None:
         assemble([A, B], positions, n_genes=0)
 
 
+@pytest.mark.parametrize("unit", [Unit.FPKM, Unit.TPM, Unit.LOG2_TPM_1])
+def test_a_sample_without_expression_is_named(positions: GenePositions, unit: Unit) -> None:
+    values = [[1, 0, 2]] * 70 + [[0, 0, 0], [3, 0, 0]]
+    silent = cohort("c", ("TWO", "PLUS", "NOWHERE"), unit, values)
+    with pytest.raises(CohortError, match=r"every sample of cohort c\. Received none in 'c70'"):
+        assemble([silent], positions)
+
+
+@pytest.mark.parametrize("unit", [Unit.FPKM, Unit.TPM, Unit.LOG2_TPM_1])
+def test_a_sample_may_have_nothing_of_the_genes_that_are_selected(positions: GenePositions, unit: Unit) -> None:
+    given = cohort("c", ("TWO", "PLUS", "NOWHERE"), unit, [[1, 3, 0], [0, 0, 2]])
+    assert assemble([given], positions).cohorts[0].expression[1].tolist() == [0, 0]
+    if not unit.is_fpkm:
+        selected = given.select_genes(("TWO", "PLUS"))
+        assert assemble([selected], positions).cohorts[0].expression[1].tolist() == [0, 0]
+
+
 def test_what_cannot_be_assembled(positions: GenePositions) -> None:
     stranger = replace(B, genes=("W", "X", "Y", "Z"))
     with pytest.raises(CohortError, match=r"none in common: a has TWO, MINUS, ONLY_A; b has W, X, Y"):

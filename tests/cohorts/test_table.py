@@ -62,6 +62,8 @@ def test_reads(tmp_path: Path, write: Callable[[Path], str]) -> None:
         ("cohort.yaml", "unit: log2(TPM+1)", "unit: CPM", "expression.unit"),
         ("cohort.yaml", "genes_in: rows", "genes_inn: rows", "genes_in"),
         ("cohort.yaml", "name: ours", "name: [", "Expected YAML"),
+        ("cohort.yaml", "name: ours", "name: ours (2020)", "valid name in cohort.yaml. Received 'ours (2020)'"),
+        ("cohort.yaml", "name: ours", "name: ours+theirs", "letters, digits, spaces, dots, _ and - alone"),
         ("cohort.yaml", "expression.tsv", "../secret.tsv", "'../secret.tsv'"),
         ("cohort.yaml", "expression.tsv", "absent.tsv", "'absent.tsv'"),
         ("cohort.yaml", "ki67:", "ki76:", "'ki76'"),
@@ -94,6 +96,15 @@ def test_refuses(tmp_path: Path, file: str, old: str, new: str, said: str) -> No
     assert "Received" in message
 
 
+@pytest.mark.parametrize("word", ["nan", "None", "<NA>", "N/A", "NULL"])
+def test_what_programs_write_of_an_empty_cell_is_no_patient(tmp_path: Path, word: str) -> None:
+    write_table_example(tmp_path)
+    text = (tmp_path / "clinical.csv").read_text()
+    (tmp_path / "clinical.csv").write_text(text.replace("S2,P1", f"S2,{word}"))
+    with pytest.raises(CohortError, match=r"a patient for every sample of clinical\.csv\. Received none for 'S2'"):
+        read_folder(tmp_path)
+
+
 @pytest.mark.parametrize("length", [1, 100_000])
 def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path, length: int) -> None:
     """Neither when they fit into the last cell, nor when they are more than the csv module takes for one."""
@@ -113,6 +124,18 @@ def test_quoted_cells_of_several_lines_are_read(tmp_path: Path) -> None:
     (cohort,) = read_folder(tmp_path)
     assert list(cohort.subjects.index) == ["S1", "S2", "S3", "S4"]
     assert list(cohort.clinical["ki67"].fillna("-")) == ["negative", "-", "positive"]
+
+
+def test_one_person_in_two_folders_is_one_patient_if_the_id_says_so(tmp_path: Path) -> None:
+    patients = []
+    for name in ("A", "B"):
+        folder = write_table_example(tmp_path / name)
+        (folder / "cohort.yaml").write_text(COHORT_YAML.replace("name: ours", f"name: {name}"))
+        text = (folder / "clinical.csv").read_text()
+        (folder / "clinical.csv").write_text(text.replace("P1", "STUDY:P1"))
+        (cohort,) = read_folder(folder)
+        patients.append(cohort.clinical["patient_id"].tolist())
+    assert patients == [["STUDY:P1", "STUDY:P1", "A:P2"], ["STUDY:P1", "STUDY:P1", "B:P2"]]
 
 
 # Genes in columns -----------------------------------------------------------------------------------------------------

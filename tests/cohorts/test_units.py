@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aio_tune.cohorts.units import Unit, check_unit, sum_duplicates, to_common
+from aio_tune.cohorts.units import Unit, check_unit, from_linear, sum_duplicates, to_common
 from aio_tune.errors import CohortError
 
 RNG = np.random.default_rng(0)
@@ -35,9 +35,18 @@ def test_rounding_below_the_floor_is_no_expression() -> None:
     assert common[0, 0] == 0
 
 
-def test_a_sample_without_expression_cannot_be_scaled() -> None:
+@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize("decimals", [1, 4, 10])
+def test_a_sample_without_expression_is_refused(unit: Unit, decimals: int) -> None:
+    values = np.round(from_linear(np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 1.0]]), unit), decimals)
     with pytest.raises(CohortError, match="sample number 2"):
-        to_common(np.array([[1.0, 2.0], [0.0, 0.0]]), Unit.FPKM)
+        to_common(values, unit)
+    if unit.is_fpkm:
+        with pytest.raises(CohortError, match="sample number 2"):
+            to_common(values, unit, selected=True)
+    else:
+        assert to_common(values, unit, selected=True)[1].tolist() == [0, 0]
+    assert to_common(values[[0, 2]], unit).shape == (2, 2)
 
 
 @pytest.mark.parametrize("unit", list(Unit))

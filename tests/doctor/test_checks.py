@@ -26,8 +26,9 @@ def healthy(*changed: tuple[NodeFacts, dict[str, float]], **more: Any) -> Examin
     return Examination("a:1", nodes, doors=doors, wrote=(True,) * len(nodes), fingerprint="f", **more)
 
 
-def spec(folds: int = 1, cpus: int = 1, gpus: float = 0.0) -> Any:
-    return SimpleNamespace(resources=SimpleNamespace(folds_in_parallel=folds, cpus_per_fold=cpus, gpus_per_fold=gpus))
+def spec(folds: int = 1, cpus: int = 1, gpus: float = 0.0, autoscaling: bool = False) -> Any:
+    shares = {"folds_in_parallel": folds, "cpus_per_fold": cpus, "gpus_per_fold": gpus}
+    return SimpleNamespace(resources=SimpleNamespace(**shares, autoscaling=autoscaling))
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -93,6 +94,11 @@ def test_a_token_file_is_looked_at_as_it_is(tmp_path: Path, monkeypatch: pytest.
     assert level() is Level.OK
     file.chmod(0o644)
     assert level() is Level.PROBLEM
+
+
+def test_a_cluster_at_rest_is_no_problem_where_nodes_come_on_demand() -> None:
+    at_rest = healthy((NODE, {**RESOURCES, "CPU": 0.0}), spec=spec(autoscaling=True))
+    assert [finding for finding in judge(at_rest) if finding.level is not Level.OK] == []
 
 
 def test_what_others_may_do(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -196,6 +197,19 @@ def test_everything_can_be_logged_and_printed(evaluation):
     assert again["confusion"] == evaluation.confusion.tolist()
     assert again["folds"]["auc"] == list(evaluation.folds["auc"])
     assert "calls" not in again
+
+
+def test_two_figures_of_one_name_are_refused(evaluation):
+    low = dataclasses.replace(evaluation, ensemble={**evaluation.ensemble, "auc_low": (0.9, 0.8, 1.0)})
+    with pytest.raises(ValueError, match=r"a name of its own\. Received auc_low twice\."):
+        low.flat_metrics()
+
+
+def test_profiles_are_compared_where_the_genes_are_the_models(dataset, model, monkeypatch):
+    assert not evaluate(model, dataset, "B", bootstrap=2).profiles_compared, "GENE_X"
+    for genes, compared in ((GENES, True), (GENES[::-1], False), (GENES[:-1], False)):
+        monkeypatch.setattr(LinearModel, "genes", genes)
+        assert evaluate(model, dataset, "B", bootstrap=2).profiles_compared == compared
 
 
 def test_one_class_alone_has_no_auc(dataset, monkeypatch):

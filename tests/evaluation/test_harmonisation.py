@@ -8,8 +8,8 @@ import pytest
 
 from aio_tune.cohorts import Assembly, Cohort, GeneTable
 from aio_tune.dataset import AioDataset, write_dataset
-from aio_tune.errors import EvaluationError, OverlapError
-from aio_tune.evaluation.harmonisation import Study, choose, study
+from aio_tune.errors import EvaluationError, OverlapError, RegistryError
+from aio_tune.evaluation.harmonisation import Study, _training, choose, study
 from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.models.ensemble_files import EnsembleSpec, hash_patients
@@ -22,14 +22,14 @@ PARAMS = {
 }  # fmt: skip
 
 
-def model(dataset: AioDataset, cohort: str = "A", **origin: object) -> Ensemble:
+def model(dataset: AioDataset, cohort: str = "A", genes: tuple[str, ...] = GENES, **origin: object) -> Ensemble:
     """An ensemble as far as a study looks at one: what it says of itself, and of how many networks it is."""
     samples = dataset.samples([cohort])
     spec = EnsembleSpec(
         task="nhg",
         classes=TASKS["nhg"].classes,
-        genes=GENES,
-        gene_means=np.zeros(len(GENES), np.float32),
+        genes=genes,
+        gene_means=np.zeros(len(genes), np.float32),
         training_patients=hash_patients(samples["patient_id"]),
         training_profiles=frozenset(samples["profile_sha256"]),
         origin={"params": PARAMS, "epochs": 6, **origin},
@@ -94,6 +94,19 @@ def test_the_choice_by_hand() -> None:
     assert choose({"none": none, "denoise": unsure}) == "none"
     assert choose({"none": none, "rank": [value - 0.1 for value in none]}) == "none"
     assert choose({"none": none, "rank": none}) == "none", "what changes nothing is not chosen"
+
+
+def test_networks_see_the_models_genes_in_its_order(tmp_path) -> None:
+    dataset = written(tmp_path)
+    genes = (*GENES[20:5:-1], "GENE_X", *GENES[:3])
+    training = _training(model(dataset, genes=genes), dataset, "B", TASKS["nhg"], 0, 0, 0)
+    columns = [GENES.index(gene) for gene in genes if gene in GENES]
+    assert len(columns) == 18 and training.missing_genes == ("GENE_X",)
+    for found, cohort in ((training.x, "A"), (training.target, "B")):
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, dataset.matrix([cohort])[:, columns])
+    with pytest.raises(RegistryError, match=r"at most 10% of the 33 genes .* without 4 of them \(X0, X1, X2, \.\.\.\)"):
+        study(model(dataset, genes=(*GENES[1:], "X0", "X1", "X2", "X3")), dataset, "B")
 
 
 def test_what_cannot_be_studied_is_refused(tmp_path) -> None:

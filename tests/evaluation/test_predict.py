@@ -8,6 +8,7 @@ from aio_tune.calls import calls_table, write_calls
 from aio_tune.cohorts import Unit
 from aio_tune.errors import CohortError, EvaluationError
 from aio_tune.evaluation import call_samples, predict_file
+from aio_tune.evaluation.predict import missing_genes
 from tests.evaluation.conftest import GENES, SIGNAL, LinearModel
 
 
@@ -32,6 +33,12 @@ def test_samples_are_called_by_their_names(dataset):
     p = LinearModel().predict(frame).probabilities
     assert table[["p_G1", "p_G2", "p_G3"]].to_numpy() == pytest.approx(p)
     assert table["call"].tolist() == [("G1", "G2", "G3")[i] for i in p.argmax(axis=1)]
+
+
+def test_genes_that_are_missing_are_named_in_the_models_order():
+    frame = pd.DataFrame(5.0, columns=["OTHER", *GENES[:0:-1]], index=["a"])
+    assert missing_genes(LinearModel(), frame) == ("GENE0", "GENE_X")
+    assert missing_genes(LinearModel(), frame.assign(GENE0=1.0, GENE_X=2.0)) == ()
 
 
 def test_no_sample_or_one_twice_is_refused():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aio_tune.errors import LaunchError
-from aio_tune.launch.tokens import check_token, keep_default_token_private, make_token, ray_environment
+from aio_tune.launch.tokens import check_token, keep_default_token_private, make_token, ray_environment, use_token
 
 
 @pytest.fixture
@@ -62,6 +62,17 @@ def test_a_token_in_the_environment_does_not_go_before_the_file(tmp_path: Path) 
     assert found["RAY_AUTH_MODE"] == "token"
     assert found["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "t")
     assert found["PATH"] == f"{Path(sys.executable).parent}:/bin"
+
+
+def test_a_job_has_its_own_token_whatever_the_shell_that_submitted_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of another cluster")
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "RAY_USAGE_STATS_ENABLED", "PATH"):
+        monkeypatch.setenv(name, "/bin")
+    use_token(tmp_path / "t")
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "t")
 
 
 @pytest.mark.usefixtures("open_umask")

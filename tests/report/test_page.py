@@ -147,3 +147,56 @@ def test_harmonisers_are_told_apart_and_what_they_won(lost: float, chosen: str, 
     names = [row[0] for row in shown.rows]
     assert names == [f"> {name}" if name == chosen else name for name in ("none", "denoise")]
     assert [row[-1] for row in shown.rows] == ["", "0.500"]
+
+
+def gene_table(**more: object) -> pd.DataFrame:
+    table = pd.DataFrame({"symbol": ["MKI67", "ESR1"], "attribution": [0.5, 0.25], "direction_positive": [1.0, -1.0]})
+    return table.assign(**more)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("integrated-gradients", "integrated gradients: mean absolute change of the log-odds against the mean"),
+        ("occlusion", "occlusion: mean absolute change of the log-odds when a block of genes"),
+        ("a-later-method", "Attribution by a-later-method. direction: above 0"),
+    ],
+)
+def test_genes_are_explained_as_their_method_wants(method: str, said: str) -> None:
+    from aio_tune.report.findings import genes
+
+    (shown,) = genes(gene_table(method=method, model="aio-ki67-ensemble version 3")).tables
+    assert shown.caption == "The 2 genes that drive the calls of aio-ki67-ensemble version 3 most"
+    assert shown.columns == ["symbol", "attribution", "direction_positive"]
+    assert said in shown.note
+    assert "direction: above 0 a high value speaks for the class." in shown.note
+
+
+def test_of_grad_cam_neither_log_odds_nor_directions_are_claimed() -> None:
+    from aio_tune.report.findings import genes
+
+    (shown,) = genes(gene_table(direction_positive=math.nan, method="grad-cam", model="m version 1")).tables
+    assert shown.columns == ["symbol", "attribution"]
+    assert "Grad-CAM" in shown.note and "log-odds" not in shown.note and "direction" not in shown.note
+
+
+def test_of_genes_without_a_method_nothing_is_claimed() -> None:
+    from aio_tune.report.findings import genes
+
+    (shown,) = genes(gene_table()).tables
+    assert shown.caption == "The 2 genes that drive the calls most"
+    assert "Attribution" not in shown.note and "log-odds" not in shown.note
+    (mixed,) = genes(gene_table(method=["occlusion", "grad-cam"])).tables
+    assert "Attribution" not in mixed.note
+
+
+def test_what_is_refused_as_overlap_is_not_overstated() -> None:
+    from types import SimpleNamespace
+
+    from aio_tune.report.findings import external
+    from aio_tune.tracking import StoredEvaluation
+
+    calls = pd.DataFrame({"call": ["a", "b"], "truth": ["a", "b"], "p_a": [0.9, 0.2], "p_b": [0.1, 0.8]})
+    study = SimpleNamespace(evaluations=[StoredEvaluation("B", {"auc": 1.0}, calls, "")], classes=("a", "b"))
+    (text,) = external(study).paragraphs  # type: ignore[arg-type]
+    assert "by profile where the dataset has the model's genes in the model's order" in text

@@ -53,6 +53,10 @@ def resources(**settings: object) -> SearchSpec:
         # 1 // 0.2 is 4, and 1 // 0.1 is 9.
         ({"gpus_per_fold": 0.2}, [{"CPU": 64, "GPU": 4}], 20),
         ({"gpus_per_fold": 0.1}, [{"CPU": 64, "GPU": 1}], 10),
+        # A share is of one GPU.
+        ({"gpus_per_fold": 0.6}, [{"CPU": 64, "GPU": 2}], 2),
+        ({"gpus_per_fold": 0.3}, [{"CPU": 64, "GPU": 8}], 24),
+        ({"gpus_per_fold": 2}, [{"CPU": 64, "GPU": 3}], 1),
         ({"max_concurrent_trials": 3}, [{"CPU": 64}], 3),
         ({}, [], 1),  # all nodes are gone for the moment: one waits
         ({"autoscaling": True}, [{"CPU": 4}], 5),
@@ -72,6 +76,8 @@ def test_a_cluster_that_no_trial_fits_on_is_refused_unless_nodes_are_started_on_
     # Eight in all, which Ray would wait for without a word.
     with pytest.raises(SearchError, match=r"1 process with 8 CPU and 0 GPU each\. Received 2 nodes with 4 CPU"):
         check_fits(resources(cpus_per_fold=8), [{"CPU": 4}, {"CPU": 4}])
+    with pytest.raises(SearchError, match=r"3 processes with 1 CPU and 0\.6 GPU each\. Received 1 node with"):
+        check_fits(resources(gpus_per_fold=0.6, folds_in_parallel=3), [{"CPU": 64, "GPU": 2}])
     check_fits(resources(autoscaling=True), [])
     check_fits(resources(), [{"CPU": 1}])
 

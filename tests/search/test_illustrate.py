@@ -116,6 +116,14 @@ def test_out_of_fold_calls_and_their_interval(tmp_path: Path) -> None:
     assert (table["truth"] == np.take(task.classes, labels[folds >= 0])).all()
 
 
+def test_two_out_of_fold_figures_of_one_name_are_refused() -> None:
+    labels = np.tile(np.arange(3), 10)
+    names, sure = np.arange(30).astype(str), np.eye(3, dtype=np.float32)[labels]
+    calls = OutOfFold(labels, sure, labels.astype(np.int8), names, names, ("a", "low", "b"))
+    with pytest.raises(ValueError, match=r"a name of its own\. Received oof_auc_low twice\."):
+        calls.metrics()
+
+
 def test_environment_names_what_is_installed() -> None:
     lines = environment_text().splitlines()
     assert json.dumps(lines).count("# ") == 3

@@ -8,21 +8,26 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from aio_tune.errors import GateError, RegistryError
+from aio_tune.tasks.names import check_class, check_cohort
 from aio_tune.tracking import (
     Check,
     Registration,
     audit_trail,
     list_models,
     log_evaluation,
+    parse_gate,
     promote,
     pyfunc,
+    read_evaluations,
     register_search,
     resolve,
 )
 from aio_tune.tracking import gates as gates_module
-from aio_tune.tracking.registry import fetch_model
+from aio_tune.tracking.registry import EVALUATION_TAG, evaluated, fetch_model
 from tests.tracking.conftest import GENES, Store, stand_in_ensemble
 
 pytestmark = pytest.mark.slow
@@ -201,6 +206,54 @@ def test_evaluation_is_kept_with_its_version(registered: tuple[Registration, str
     promote(store.uri, MODEL, model.version, "evaluation", gates=["GSE81538:auc_low>=0.7"])
     with pytest.raises(GateError, match=r"GSE81538:auc = 0\.79"):
         promote(store.uri, MODEL, model.version, "champion", gates=["GSE81538:auc>=0.8"])
+
+
+def test_of_a_later_evaluation_no_earlier_value_is_left(
+    registered: tuple[Registration, str], store: Store, client: Any
+) -> None:
+    promote(store.uri, MODEL, alias="evaluation")
+    model = resolve(store.uri, f"{MODEL}@evaluation")
+    for cohort in ("B", "B-2"):
+        log_evaluation(store.uri, model, cohort, {"auc": 0.79, "auc_low": 0.71, "boosting_auc": 0.8})
+    log_evaluation(store.uri, model, "B", {"auc": float("nan"), "accuracy": 0.6}, simulated=True)
+    found = resolve(store.uri, f"{MODEL}@evaluation").metrics
+    assert {name: value for name, value in found.items() if name.startswith("B:")} == {"B:accuracy": 0.6}
+    assert {name for name in found if name.startswith("B-2:")} == {"B-2:auc", "B-2:auc_low", "B-2:boosting_auc"}
+    with pytest.raises(GateError, match=r"Received 'B:auc_low'\. It has: .*B:accuracy"):
+        promote(store.uri, MODEL, model.version, "champion", gates=["B:auc_low>=0.7"])
+
+
+def test_an_evaluation_says_whether_its_patients_were_simulated(
+    registered: tuple[Registration, str], store: Store
+) -> None:
+    # Another version than that of the tests whose evaluations have no calls to be read.
+    promote(store.uri, MODEL, registered[0].ensemble_version, "candidate")
+    model = resolve(store.uri, f"{MODEL}@candidate")
+    calls = {"calls": pd.DataFrame({"sample_id": ["a"], "call": ["positive"], "truth": ["positive"]})}
+    for cohort, simulated in (("C1", True), ("C2", False), ("C3", None)):
+        log_evaluation(store.uri, model, cohort, {"auc": 0.8}, tables=calls, simulated=simulated)
+    found = {one.cohort: one.simulated for one in read_evaluations(store.uri, MODEL, model.version)}
+    assert found == {"C1": True, "C2": False, "C3": None}
+
+
+# The import of MLflow takes longer than an example may.
+@settings(deadline=None)
+@given(
+    name=st.from_regex(r"\w([\w -]{0,62}[\w-])?", fullmatch=True),
+    cohort=st.from_regex(r"\w([\w. -]{0,62}[\w-])?", fullmatch=True),
+)
+def test_every_name_of_a_class_or_cohort_may_be_tagged_and_gated(name: str, cohort: str) -> None:
+    from mlflow.utils import validation
+
+    assume(name.lower() not in {"na", "nan", "none", "null"})
+    assert check_class(name) == name
+    assert check_cohort(cohort) == cohort
+    metric = f"pca_logistic_precision_{name}_high"
+    tag = f"{EVALUATION_TAG}{cohort}.{metric}"
+    validation._validate_model_version_tag(tag, "0.5")
+    validation._validate_metric(metric, 0.5, 0, 0)
+    assert evaluated(tag) == (cohort, metric)
+    assert parse_gate(f"{cohort}:{metric}>=0.5").metric == f"{cohort}:{metric}"
 
 
 @pytest.fixture
