@@ -93,7 +93,9 @@ def two_nodes():
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
+    # None is any: of one that another Ray has, Ray 2.60 leaves a socket open.
+    head = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "dashboard_port": None}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield cluster.address

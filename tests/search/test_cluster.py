@@ -88,8 +88,9 @@ def test_another_ray_than_the_clusters_is_told_in_one_line(monkeypatch: pytest.M
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    arguments = {"num_cpus": 0, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    there = Cluster(initialize_head=True, head_node_args=arguments)
+    # None is any: of one that another Ray has, Ray 2.60 leaves a socket open.
+    arguments = {"num_cpus": 0, "object_store_memory": 80 * 2**20, "dashboard_port": None}
+    there = Cluster(initialize_head=True, head_node_args={**arguments, "include_dashboard": False})
     try:
         monkeypatch.setattr(ray, "__version__", "2.59.0")
         with pytest.raises(SearchError, match=r"Ray: 2\.60.* was started with: Ray: 2\.59\.0"), cluster(there.address):

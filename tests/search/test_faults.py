@@ -159,7 +159,9 @@ def head() -> Iterator[Any]:
         # How long the head waits for a node that is silent.
         sooner = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500}
         arguments = {"num_cpus": 0, "object_store_memory": 80 * MIB, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args={**arguments, "_system_config": sooner})
+        # None is any: of one that another Ray has, Ray 2.60 leaves a socket open.
+        more = {"dashboard_port": None, "_system_config": sooner}
+        cluster = Cluster(initialize_head=True, head_node_args={**arguments, **more})
         yield cluster
         cluster.shutdown()
 
