@@ -172,6 +172,14 @@ def profile_hashes(expression: Floats) -> list[str]:
     return [hashlib.sha256((row + np.float32(0)).astype("<f4").tobytes()).hexdigest() for row in expression]
 
 
+def low_and_high(rows: Rows) -> tuple[Floats, Floats]:
+    """Minimum and maximum of each gene, float32, shape (genes,); read in pieces."""
+    low, high = np.inf, -np.inf
+    for piece in rows.pieces():
+        low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
+    return np.asarray(low, np.float32), np.asarray(high, np.float32)
+
+
 def mean_and_sd(rows: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean and standard deviation (ddof 0) of each gene, float64, shape (genes,); read twice, in pieces."""
     total = squares = np.zeros(rows.shape[1])

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from aio_tune.expression import ArrayState, Floats, Matrix, Rows, as_rows, mean_and_sd
+from aio_tune.expression import ArrayState, Floats, Matrix, Rows, as_rows, low_and_high, mean_and_sd
 from aio_tune.harmonise import mean_ranks
 
 CLIP = 5.0
@@ -58,10 +58,7 @@ class MinMax(Scaling):
 
     @classmethod
     def fit(cls, x_train: Matrix | Rows) -> Self:
-        low, high = np.inf, -np.inf
-        for piece in as_rows(x_train).pieces():
-            low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
-        return cls(np.asarray(low, np.float32), np.asarray(high, np.float32))
+        return cls(*low_and_high(as_rows(x_train)))
 
     def transform(self, x: Floats) -> Floats:
         span = self.high - self.low

@@ -355,6 +355,14 @@ def test_a_failed_swap_puts_the_old_dataset_back(tmp_path, monkeypatch):
     assert tree(tmp_path) == before
 
 
+def _die_at(write, path):
+    """Have another process write there, which ends in the middle of it."""
+    process = multiprocessing.get_context("spawn").Process(target=write, args=(path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+
+
 def _write_and_die(out):
     from aio_tune.dataset import writing
 
@@ -364,10 +372,7 @@ def _write_and_die(out):
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
     out = tmp_path / "data [1]"
-    process = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(out,))
-    process.start()
-    process.join(60)
-    assert process.exitcode == 9
+    _die_at(_write_and_die, out)
     left = list(tmp_path.iterdir())
     assert len(left) == 1 and left[0].name.endswith(".partial")
     others = [tmp_path / name for name in (".other.01234567.partial", ".data [1].v2.01234567.partial")]
@@ -403,10 +408,7 @@ def _write_half_and_die(path):
 
 def test_a_file_that_a_killed_writer_left_is_removed_by_the_next(tmp_path):
     path = tmp_path / "data.h5ad"
-    process = multiprocessing.get_context("spawn").Process(target=_write_half_and_die, args=(path,))
-    process.start()
-    process.join(60)
-    assert process.exitcode == 9
+    _die_at(_write_half_and_die, path)
     assert [left.suffix for left in tmp_path.iterdir()] == [".partial"]
     others = [tmp_path / name for name in (".data.01234567.partial", ".data.h5ad.0123.partial")]
     for other in others:

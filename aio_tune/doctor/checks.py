@@ -272,7 +272,7 @@ def tracking_answers(seen: Examination) -> list[Finding]:
 
 def fits(seen: Examination) -> list[Finding]:
     """At least one trial fits."""
-    from aio_tune.search.cluster import fitting, room_wanted
+    from aio_tune.search.cluster import MAKE_ROOM, fitting, room_wanted
 
     if seen.spec is None:
         return [Finding("fits", Level.OK, "no search was named")]
@@ -283,8 +283,7 @@ def fits(seen: Examination) -> list[Finding]:
     if trials < 1:
         return [
             Finding("fits", Level.PROBLEM, "one trial wants {}; there is {}".format(*room_wanted(seen.spec, nodes)),
-                    "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are "
-                    "started on demand, --set resources.autoscaling=true.")
+                    MAKE_ROOM)
         ]  # fmt: skip
     return [Finding("fits", Level.OK, f"{trials} trials at one time")]
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.expression import Floats, Matrix, Rows, as_rows, mean_and_sd
+from aio_tune.expression import Floats, Matrix, Rows, as_rows, low_and_high, mean_and_sd
 from aio_tune.harmonise.base import Harmoniser
 
 Doubles = npt.NDArray[np.float64]
@@ -51,9 +51,7 @@ class Combat(Harmoniser):
     def fit(cls, x_train: Matrix | Rows) -> Self:
         rows = as_rows(x_train)
         mean, sd = mean_and_sd(rows)
-        low, high = np.inf, -np.inf
-        for piece in rows.pieces():
-            low, high = np.minimum(low, piece.min(axis=0)), np.maximum(high, piece.max(axis=0))
+        low, high = low_and_high(rows)
         # Of equal values the computed sd is not always 0, hence the comparison.
         return cls(mean, np.where(high > low, sd, 0.0))
 

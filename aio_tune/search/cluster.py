@@ -17,6 +17,12 @@ from aio_tune.search_space import SearchSpec
 # Ray counts resources in ten-thousandths; by floating-point division a GPU would have four shares of 0.2.
 _RAYS_UNITS = 10_000
 
+MAKE_ROOM = (
+    "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are started on demand, "
+    "--set resources.autoscaling=true."
+)
+"""What to do where no trial fits."""
+
 
 def node_resources() -> list[Mapping[str, float]]:
     """What each node of the connected cluster offers: kind (``CPU``, ``GPU``) -> amount."""
@@ -49,8 +55,7 @@ def check_fits(spec: SearchSpec, nodes: Sequence[Mapping[str, float]]) -> None:
         wanted, there = room_wanted(spec, nodes)
         raise SearchError(
             f"Expected room for one trial, {wanted}. Received {there}.",
-            "Lower resources.folds_in_parallel, cpus_per_fold or gpus_per_fold with --set; where nodes are started on "
-            "demand, --set resources.autoscaling=true.",
+            MAKE_ROOM,
         )
 
 
