@@ -9,6 +9,8 @@ import pytest
 from aio_tune.models import build
 from aio_tune.training.fused import (
     FusedBatchNormalization,
+    FusedDropout,
+    FusedL2,
     epoch_function,
     predict_function,
     with_fused_layers,
@@ -43,8 +45,56 @@ def test_batch_normalisation_is_that_of_keras(shape: tuple[int, ...], training: 
     assert (moved > 0) == training
 
 
+@pytest.mark.parametrize("shape", [(400, 50), (200, 3, 11, 3)])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_leaves_out_its_share_and_no_pattern(shape: tuple[int, ...], rate: float) -> None:
+    layer = FusedDropout(rate, seed=1)
+    x = np.random.default_rng(0).uniform(1, 2, shape).astype(np.float32)
+    np.testing.assert_array_equal(layer(x, training=False), x)
+    ours = [np.asarray(layer(x, training=True)) for _ in range(2)]
+    kept = [(part != 0).reshape(len(x), -1) for part in ours]
+    for part, there in zip(ours, kept, strict=True):
+        np.testing.assert_allclose(part.reshape(there.shape)[there], x.reshape(there.shape)[there] / (1 - rate), 1e-6)
+        sd = (rate * (1 - rate) / there.size) ** 0.5
+        assert there.mean() == pytest.approx(1 - rate, abs=5 * sd)
+        # Halves of one 32-bit number, neighbours and rows have nothing to do with each other.
+        for a, b in ((there[:, ::2], there[:, 1::2]), (there[:-1], there[1:])):
+            width = min(a.shape[1], b.shape[1])
+            together = (a[:, :width] & b[:, :width]).mean()
+            assert together == pytest.approx((1 - rate) ** 2, abs=0.02)
+    assert (kept[0] & kept[1]).mean() == pytest.approx((1 - rate) ** 2, abs=0.02)
+    again = FusedDropout(rate, seed=1)
+    np.testing.assert_array_equal(again(x, training=True), ours[0])
+
+
+def test_what_dropout_leaves_out_has_no_gradient() -> None:
+    layer, x = FusedDropout(0.3, seed=2), tf.ones((20, 7))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+    np.testing.assert_allclose(tape.gradient(y, x), np.where(np.asarray(y) != 0, 1 / 0.7, 0), rtol=1e-6)
+
+
+def test_the_penalty_is_that_of_keras() -> None:
+    w = tf.constant(np.random.default_rng(0).normal(size=(30, 5)), tf.float32)
+    seen = []
+    for penalty in (FusedL2(0.03), keras.regularizers.L2(0.03)):
+        with tf.GradientTape() as tape:
+            tape.watch(w)
+            loss = penalty(w)
+        seen.append((float(loss), np.asarray(tape.gradient(loss, w))))
+    assert seen[0][0] == pytest.approx(seen[1][0], rel=1e-6)
+    np.testing.assert_allclose(seen[0][1], seen[1][1], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
-    "make", [keras.optimizers.Adam, lambda **kwargs: keras.optimizers.AdamW(weight_decay=0.1, **kwargs)]
+    "make",
+    [
+        keras.optimizers.Adam,
+        lambda **kwargs: keras.optimizers.AdamW(weight_decay=0.1, **kwargs),
+        keras.optimizers.RMSprop,
+        lambda **kwargs: keras.optimizers.RMSprop(momentum=0.9, **kwargs),
+    ],
 )
 def test_the_optimizer_s_steps_are_those_of_keras(make: Any) -> None:
     random = np.random.default_rng(0)
@@ -66,14 +116,19 @@ def test_the_optimizer_s_steps_are_those_of_keras(make: Any) -> None:
 
 
 def test_an_optimizer_without_a_kernel_stays_what_it_is() -> None:
-    optimizer = keras.optimizers.SGD()
-    assert with_fused_update(optimizer) is optimizer
+    for optimizer in (keras.optimizers.SGD(), keras.optimizers.RMSprop(centered=True)):
+        assert with_fused_update(optimizer) is optimizer
 
 
 def test_the_network_has_the_same_variables_in_the_same_order() -> None:
-    plain = build({"filters": 2, "depth": 1, "embedding_width": 3, "fc_widths": (4,)}, SHAPE, 3, seed=0)
+    params = {"filters": 2, "depth": 1, "embedding_width": 3, "fc_widths": (4,), "dropout": 0.2}
+    plain = build({**params, "conv_l1": 0.1, "conv_l2": 0.1, "embedding_l2": 0.1}, SHAPE, 3, seed=0)
     fused = with_fused_layers(plain)
     assert sum(type(layer) is FusedBatchNormalization for layer in fused.layers) == 4
+    assert sum(type(layer) is FusedDropout for layer in fused.layers) == 2
+    assert type(fused.get_layer("embedding").kernel_regularizer) is FusedL2
+    # Of a sum of absolute values there is no kernel.
+    assert type(fused.get_layer("conv1a").kernel_regularizer) is keras.regularizers.L1L2
     # Random states are counted through the process; their names say no more.
     assert [(v.path.split("/")[-1], v.shape, v.trainable) for v in fused.variables] == [
         (v.path.split("/")[-1], v.shape, v.trainable) for v in plain.variables
@@ -85,8 +140,12 @@ def test_the_network_has_the_same_variables_in_the_same_order() -> None:
 def test_a_step_of_the_whole_network_is_the_same_step() -> None:
     """With an epsilon for which Adam does not make steps of rounding."""
     plain = build(
-        {"filters": 2, "depth": 2, "embedding_width": 3, "fc_widths": (4,), "input_dropout": 0.0}, SHAPE, 3, 0
-    )
+        {
+            "filters": 2, "depth": 2, "embedding_width": 3, "fc_widths": (4,), "input_dropout": 0.0,
+            "embedding_l2": 0.1, "conv_l2": 0.1,
+        },
+        SHAPE, 3, 0,
+    )  # fmt: skip
     fused = with_fused_layers(plain)
     fused.set_weights(plain.get_weights())
     optimizers = [keras.optimizers.Adam(1e-2, epsilon=1e-3) for _ in range(2)]

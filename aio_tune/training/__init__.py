@@ -3,9 +3,10 @@
     settings   optimizer, batches, scaling, layout: what is searched and is not of the network
     program    one compiled network that all folds of a configuration take turns in
     fold       one fold: its rows, fitted preprocessing, weights and epoch
+    shelf      pictures that many configurations draw alike
     lockstep   the folds of a configuration, up to the same epoch
     stacked    several folds as one program, for GPUs
-    fused      TensorFlow's own kernels for batch normalisation and Adam
+    fused      layers, penalties and optimizers in TensorFlow's own kernels
     backend    threads and GPUs of this process, set before the first use
 
 Uses ``keras`` and ``keras.ops`` alone, but for ``backend`` and ``fused``; importing this package imports no Keras.
@@ -16,12 +17,14 @@ from aio_tune.training.fold import FoldReport, FoldSpec, FoldTrainer
 from aio_tune.training.lockstep import train_lockstep
 from aio_tune.training.program import Program
 from aio_tune.training.settings import TrainingParams, configuration, input_shape, known_parameters, split_params
+from aio_tune.training.shelf import Shelf
 
 __all__ = [
     "FoldReport",
     "FoldSpec",
     "FoldTrainer",
     "Program",
+    "Shelf",
     "TrainingParams",
     "configuration",
     "configure_backend",

@@ -20,9 +20,10 @@ from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
 from aio_tune.training.program import Program, State
 from aio_tune.training.settings import configuration, input_shape
+from aio_tune.training.shelf import Shelf
 
 PICTURES_KEPT = 16 * 2**20
-"""Bytes of pictures, of the training or the validation rows, that are drawn once per rung and kept; more are drawn
+"""Bytes of pictures, of the training or the validation rows, that are drawn at once and kept on a shelf; more are drawn
 batch by batch, which adds 0.1 to 5 % to the time of a step and keeps a worker from growing with the cohort."""
 
 STATE = "state.json"
@@ -93,6 +94,8 @@ class FoldTrainer:
         kinds: of omics that stand side by side in ``x``, expression first.
         auxiliary: of each further task that may be learnt along, class indices, int8, shape (n,), below 0 where they
             are missing, and how many classes.
+        shelf: of pictures, shared by folds and configurations of the same ``x``, ``y`` and rows of each fold; None
+            makes one for this fold alone.
 
     Attributes:
         state: weights and whatever else a step depends on; set anew by who trains this fold together with others.
@@ -116,6 +119,7 @@ class FoldTrainer:
         program: Program | None = None,
         kinds: Sequence[str] = (EXPRESSION,),
         auxiliary: Sequence[tuple[npt.NDArray[np.int8], int]] = (),
+        shelf: Shelf | None = None,
     ) -> None:
         missing = [name for code, name in enumerate(classes) if not (y[spec.train] == code).any()]
         if missing:
@@ -136,6 +140,7 @@ class FoldTrainer:
         self._settings = self.program.settings
         self._check_batch()
         self._layout_cache = layout_cache
+        self._shelf = Shelf() if shelf is None else shelf
         self._preprocessor: Preprocessor | None = None
         self.state: State = self.program.initial_state(_seed_of(seed, spec.fold))
         self._progress = _Progress()
@@ -183,7 +188,7 @@ class FoldTrainer:
         self.program.load(self.state)
         probabilities = None
         if self.epoch < epoch:
-            train = self.training_pictures()
+            train = self.program.ready(self.training_pictures())
             targets, weights = self.answers()
             while self.epoch < epoch:
                 loss = self.program.train_epoch(train, targets, weights, self.next_order())
@@ -197,11 +202,12 @@ class FoldTrainer:
 
     def training_pictures(self, kept: int | None = None) -> Rows | Floats:
         """Pictures of the training rows, drawn now if of no more than ``kept`` bytes, else when asked for."""
-        return self._kept_if_small(Rows(self._x, self.spec.train).through(self.preprocessor.transform_training), kept)
+        rows = Rows(self._x, self.spec.train)
+        return self._kept_if_small("training", rows.through(self.preprocessor.transform_training), kept)
 
     def validation_pictures(self, kept: int | None = None) -> Rows | Floats:
         """Pictures of the validation rows, drawn now if they take no more than ``kept`` bytes."""
-        return self._kept_if_small(self._validation(), kept)
+        return self._kept_if_small("validation", self._validation(), kept)
 
     def answers(self) -> tuple[list[Floats], list[Floats]]:
         """Of the training rows, for the task and each auxiliary one: one-hot classes, and weights."""
@@ -270,7 +276,7 @@ class FoldTrainer:
         """
         self.program.load(self.state)
         harmonised = as_rows(self.preprocessor.harmonise(x))
-        return self.program.predict(self._kept_if_small(harmonised.through(self.preprocessor.draw)))
+        return self.program.predict(harmonised.through(self.preprocessor.draw))
 
     def _validation(self) -> Rows:
         """Pictures of the validation rows."""
@@ -280,10 +286,13 @@ class FoldTrainer:
             return as_rows(self.preprocessor.harmonise(rows.whole())).through(self.preprocessor.draw)
         return rows.through(self.preprocessor.transform)
 
-    def _kept_if_small(self, pictures: Rows, kept: int | None = None) -> Rows | Floats:
-        """Pictures of this rung, all drawn now or each when it is asked for."""
-        size = 4 * len(pictures) * math.prod(self.program.input_shape)
-        return pictures.whole() if size <= (PICTURES_KEPT if kept is None else kept) else pictures
+    def _kept_if_small(self, part: str, pictures: Rows, kept: int | None) -> Rows | Floats:
+        """Pictures of a part of this fold's rows, all of them now or each when it is asked for."""
+        if 4 * len(pictures) * math.prod(self.program.input_shape) > (PICTURES_KEPT if kept is None else kept):
+            return pictures
+        chosen = self._settings
+        drawn_alike = (part, self.spec.fold, self._seed, chosen.harmoniser, chosen.scaling, chosen.layout, self._kinds)
+        return self._shelf.get(drawn_alike, pictures.whole)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: everything that the next epoch depends on, whole or not at all.

@@ -95,9 +95,15 @@ class Program:
         """The network's present state."""
         return [to_numpy(variable) for variable in self._variables()]
 
+    def ready(self, images: Rows | Floats) -> Any:
+        """The images as ``train_epoch`` takes them without copying them each time; what is no array stays as it is."""
+        import keras
+
+        return keras.ops.convert_to_tensor(images) if self._epoch and isinstance(images, np.ndarray) else images
+
     def train_epoch(
         self,
-        images: Rows | Floats,
+        images: Any,
         targets: Sequence[npt.NDArray[np.float32]],
         weights: Sequence[npt.NDArray[np.float32]],
         order: npt.NDArray[np.intp],
@@ -109,7 +115,8 @@ class Program:
         program, which takes seconds and memory that TensorFlow never gives back.
 
         Args:
-            images: shape (n, *input_shape); what is not an array is read batch by batch.
+            images: ``Rows`` or an array, shape (n, *input_shape), best as ``ready`` makes them; ``Rows`` are read batch
+                by batch.
             targets: one-hot classes, shape (n, n_classes), of the task and then of each auxiliary one.
             weights: of each row in the loss of each, shape (n,); 0 where the label is missing.
             order: row indices.
@@ -119,7 +126,7 @@ class Program:
         """
         batches, size = self.batches(len(order))
         order = order[: batches * size].reshape(batches, size)
-        if self._epoch is not None and isinstance(images, np.ndarray):
+        if self._epoch is not None and not isinstance(images, Rows):
             return sum(self._epoch(images, list(targets), list(weights), order).numpy().tolist()) / batches
         total = 0.0
         for rows in order:

@@ -60,8 +60,11 @@ class FoldWorker:
         threading.Thread(target=_end_with, args=(coordinator,), daemon=True).start()
 
     def _open(self, context: TrialContext) -> None:
+        from aio_tune.training import Shelf
+
         self._context = context
         self._expression = context.expression.open()
+        self._shelf = Shelf()
 
     def train(self, task: Assignment, folds: Sequence[int], epoch: int) -> list[dict[str, Any]]:
         """Train ``folds`` of a trial to ``epoch``; returns one dictionary of results per fold.
@@ -96,7 +99,7 @@ class FoldWorker:
         self._trainers.clear()
         release()
         if self._trial >= 0:
-            self._wear.note(_resident_bytes())
+            self._wear.note(_resident_bytes() - self._shelf.nbytes)
         self._trial = trial
 
     def _trainer(self, task: Assignment, fold: int) -> Any:
@@ -118,6 +121,7 @@ class FoldWorker:
                 program=other.program if other else None,
                 kinds=context.kinds,
                 auxiliary=context.auxiliary,
+                shelf=self._shelf,
             )
             folder = fold_folder(context.trials_folder, self._trial, fold)
             if (folder / CHECKPOINT).exists():
