@@ -10,9 +10,13 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from aio_tune.errors import RegistryError
 from aio_tune.tracking.client import prepare
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 ENTRY = "aio_tune.models.ensemble"
 PACKAGES = ("keras", "tensorflow", "numpy", "pandas", "mlflow")
+_ENSEMBLE = Path("artifacts", "ensemble")  # within a model folder
 _ROOT = Path(__file__).parents[1]  # the folder of the package aio_tune
 
 
@@ -69,19 +74,63 @@ def save_pyfunc(
     _forget_machine(path)
 
 
+def save_alike(other: Path, ensemble: Path, path: Path, *, ids: dict[str, str], metadata_facts: dict[str, Any]) -> None:
+    """Write a model folder as ``save_pyfunc`` does, out of another one, in a twentieth of the time.
+
+    With a column for each of ten thousand genes MLflow takes some ten seconds for a model: its YAML, its example and
+    the check of this are the same for all models that take the same columns and make the same calls.
+
+    Args:
+        other: a model folder by ``save_pyfunc``.
+        ensemble: as for ``save_pyfunc``.
+        path: folder to create.
+        ids: as for ``save_pyfunc``.
+        metadata_facts: as for ``save_pyfunc``.
+
+    Raises:
+        RegistryError: the ensemble folder is not one, holds a symbolic link, or takes or calls something else.
+    """
+    if _interface(ensemble) != _interface(other / _ENSEMBLE):
+        raise RegistryError(f"Expected in {ensemble} a model of the genes and classes of {other}. Received others.")
+    shutil.copytree(other, path, ignore=lambda folder, _: ["ensemble"] if Path(folder) == other / "artifacts" else [])
+    shutil.copytree(ensemble, path / _ENSEMBLE)
+    with _written_again(path) as facts:
+        # As of a new model; MLflow has counted the bytes before it wrote code and MLmodel.
+        facts |= {"model_uuid": ids["model_id"], **ids, "metadata": metadata_facts}
+        facts["utc_time_created"] = str(datetime.now(UTC).replace(tzinfo=None))
+        facts["model_size_bytes"] += _size(ensemble) - _size(other / _ENSEMBLE)
+
+
+def _interface(ensemble: Path) -> tuple[list[str], list[str]]:
+    """Columns and classes of an ensemble folder."""
+    spec = ensemble_spec(ensemble)
+    return input_columns(spec), spec["classes"]
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def _forget_machine(path: Path) -> None:
     """Leave no path of this machine in ``MLmodel``: MLflow notes where loader and ensemble were copied from.
 
     Loading takes the loader's file name and the ensemble's place within the folder, and nothing else of these.
     """
-    from mlflow.models import Model
+    with _written_again(path) as facts:
+        flavor = facts["flavors"]["python_function"]
+        flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+        for artifact in flavor["artifacts"].values():
+            artifact["uri"] = artifact["path"]
 
-    model = Model.load(str(path))
-    flavor = model.flavors["python_function"]
-    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
-    for artifact in flavor["artifacts"].values():
-        artifact["uri"] = artifact["path"]
-    model.save(str(path / "MLmodel"))
+
+@contextmanager
+def _written_again(path: Path) -> Iterator[dict[str, Any]]:
+    """What ``MLmodel`` says, to be changed; by libyaml, since PyYAML's own code takes seconds for that many genes."""
+    file = path / "MLmodel"
+    facts = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    yield facts
+    file.write_text(yaml.dump(facts, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), default_flow_style=False))
 
 
 def ensemble_spec(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Each fold's model is a version of ``aio-<task>``, all folds together are one version of ``aio-<task>-ensemble``.
 """
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aio_tune.tracking.card import model_card
 from aio_tune.tracking.client import connect, store_errors
-from aio_tune.tracking.pyfunc import ensemble_spec, save_pyfunc
+from aio_tune.tracking.pyfunc import ensemble_spec, save_alike, save_pyfunc
 from aio_tune.tracking.registry import METRIC_TAG, MODEL_ID
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def register_search(
     fold_model, ensemble_model = f"aio-{task}", f"aio-{task}-ensemble"
     origin: dict[str, object] = {"search": search, "trial": trial, "folds": len(fold_folders), **(tags or {})}
     shared = {**(tags or {}), "aio.task": task, "aio.search": search, "aio.trial": str(trial)}
-    with store_errors(uri):
-        writer = _Writer(connect(uri), run_id, example, params or {}, notes)
+    with store_errors(uri), tempfile.TemporaryDirectory() as staging:
+        writer = _Writer(connect(uri), run_id, example, params or {}, notes, Path(staging))
         fold_versions = []
         for fold, folder in sorted(fold_folders.items()):
             what = f"The network trained on all folds but fold {fold}, as an ensemble of one."
@@ -108,13 +109,19 @@ def register_search(
 
 @dataclass(frozen=True)
 class _Writer:
-    """Writes the versions of one trial."""
+    """Writes the versions of one trial.
+
+    Attributes:
+        staging: an empty folder, for model folders before they are uploaded; the first one stays, and the others are
+            made out of it.
+    """
 
     client: Any
     run_id: str
     example: "pd.DataFrame | None"
     params: Mapping[str, object]
     notes: str
+    staging: Path
 
     def version(
         self,
@@ -172,11 +179,15 @@ class _Writer:
         logged = self.client.create_logged_model(
             experiment, name, self.run_id, dict(tags), {key: str(value) for key, value in self.params.items()}
         )
-        with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / "model"
-            ids = {"run_id": self.run_id, "model_id": logged.model_id, "artifact_path": name}
-            save_pyfunc(folder, path, ids=ids, metadata_facts=dict(tags), example=self.example)
+        first, path = self.staging / "first", self.staging / "other"
+        ids = {"run_id": self.run_id, "model_id": logged.model_id, "artifact_path": name}
+        if not first.exists():
+            save_pyfunc(folder, first, ids=ids, metadata_facts=dict(tags), example=self.example)
+            self.client.log_model_artifacts(logged.model_id, str(first))
+        else:
+            save_alike(first, folder, path, ids=ids, metadata_facts=dict(tags))
             self.client.log_model_artifacts(logged.model_id, str(path))
+            shutil.rmtree(path)
         self.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
         self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return logged

@@ -1,14 +1,18 @@
+import json
 import subprocess
 import sys
 import types
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from aio_tune.errors import RegistryError
 from aio_tune.tracking import pyfunc
 from tests.tracking.conftest import GENES, stand_in_ensemble
 from tests.tracking.real_model import ALONE, RealModel
@@ -87,6 +91,35 @@ def test_loader_takes_genes_in_any_order_and_leaves_missing_ones_to_the_ensemble
     np.testing.assert_allclose(calls[["p_negative", "p_positive"]], [[0.2, 0.8], [0.7, 0.3]], rtol=1e-6)
     # The missing genes were not refused by the signature: what to do about them is the ensemble's policy.
     assert set(FakeEnsemble.last.seen[0].columns) == set(GENES[:2])
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """Of every file, as bytes; of ``MLmodel`` what it says, but for the time."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    facts = yaml.safe_load(files.pop("MLmodel"))
+    assert datetime.fromisoformat(facts.pop("utc_time_created"))
+    return files | facts
+
+
+@pytest.mark.slow
+def test_a_model_made_out_of_another_one_is_as_if_mlflow_had_saved_it(tmp_path: Path) -> None:
+    folders = [stand_in_ensemble(tmp_path / str(members), members) for members in (1, 3)]
+    example = pd.DataFrame([np.linspace(0, 5, len(GENES))], columns=GENES)
+    for folder, kind in zip(folders, ("one", "all"), strict=True):
+        ids = {"run_id": f"run-{kind}", "model_id": f"m-{kind}", "artifact_path": kind}
+        pyfunc.save_pyfunc(folder, tmp_path / kind, ids=ids, metadata_facts={"aio.fold": kind}, example=example)
+    pyfunc.save_alike(tmp_path / "one", folders[1], tmp_path / "alike", ids=ids, metadata_facts={"aio.fold": "all"})
+    assert content(tmp_path / "alike") == content(tmp_path / "all") != content(tmp_path / "one")
+
+
+def test_a_model_of_other_genes_is_not_made_out_of_it(tmp_path: Path) -> None:
+    other = stand_in_ensemble(tmp_path / "model" / "artifacts" / "ensemble", 1).parents[1]
+    folder = stand_in_ensemble(tmp_path / "ensemble", 1)
+    spec = json.loads((folder / "ensemble.json").read_text())
+    (folder / "ensemble.json").write_text(json.dumps(spec | {"genes": GENES[:2]}))
+    with pytest.raises(RegistryError, match="of the genes and classes of"):
+        pyfunc.save_alike(other, folder, tmp_path / "alike", ids={}, metadata_facts={})
+    assert not (tmp_path / "alike").exists()
 
 
 @pytest.mark.slow
