@@ -1,8 +1,8 @@
 """Genes expressed together become neighbours in the picture.
 
 Each gene's training profile is z-scored, so that the distance of two genes is a function of their correlation; PCA
-takes away noise and cost; t-SNE (van der Maaten & Hinton, J Mach Learn Res 9:2579, 2008) draws the genes as points in the
-plane; and the points are moved onto the grid by bisection.
+takes away noise and cost; t-SNE (van der Maaten & Hinton, J Mach Learn Res 9:2579, 2008) draws the genes as points in
+the plane; and the points are moved onto the grid by bisection.
 """
 
 from typing import ClassVar
