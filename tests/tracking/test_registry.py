@@ -89,6 +89,24 @@ def test_fold_versions_and_one_ensemble_version(registered: tuple[Registration, 
     assert [output.model_id for output in client.get_run(run).outputs.model_outputs]
 
 
+def test_mlflow_saves_one_model_of_a_registration(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten thousand genes each takes it ten seconds; the others are made out of the first."""
+    from aio_tune.tracking import registering
+    from aio_tune.tracking.client import connect
+
+    saved = []
+
+    def noted(ensemble: Path, *arguments: Any, **named: Any) -> None:
+        saved.append(ensemble.name)
+        pyfunc.save_pyfunc(ensemble, *arguments, **named)
+
+    monkeypatch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
+    monkeypatch.setattr(registering, "save_pyfunc", noted)
+    client = connect(store.uri)
+    register(store, client.create_run(store.experiment_id).info.run_id, folder, 5, METRICS)
+    assert saved == ["fold0"]
+
+
 def test_nothing_in_a_model_is_a_pickle(registered: tuple[Registration, str], store: Store) -> None:
     files = [file for file in store.artifacts.rglob("*") if file.is_file()]
     assert any(file.name == "MLmodel" for file in files)
