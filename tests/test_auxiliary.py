@@ -9,7 +9,8 @@ import pytest
 from aio_tune.models import build
 from aio_tune.models.safety import load_keras
 from aio_tune.training import FoldSpec, FoldTrainer, split_params
-from aio_tune.training.fold import MODEL, masked
+from aio_tune.training.answers import masked
+from aio_tune.training.checkpoint import MODEL
 from tests.models.small import CLASSES, TINY, samples
 
 X, Y = samples()

@@ -12,7 +12,7 @@ import pytest
 
 from aio_tune.models.safety import load_keras
 from aio_tune.preprocess import Preprocessor
-from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING
 from tests.stacking import CASES, X, folds
 
 pytest.importorskip("jax")

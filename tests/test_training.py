@@ -29,7 +29,8 @@ from aio_tune.training import (
     split_params,
     train_lockstep,
 )
-from aio_tune.training.fold import MODEL, PREPROCESSING, STATE, class_weights, cross_entropy
+from aio_tune.training.answers import class_weights, cross_entropy
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING, STATE
 from tests.models.small import CLASSES, GENES, TINY, samples
 
 X, Y = samples()

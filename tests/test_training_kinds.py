@@ -13,7 +13,7 @@ from aio_tune.preprocess import Preprocessor
 from aio_tune.search.feasibility import Feasibility
 from aio_tune.search_space import SearchSpec
 from aio_tune.training import FoldTrainer, Program, input_shape, split_params
-from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING
 from tests.models.small import CLASSES, GENES, TINY
 from tests.models.small_omics import KINDS, omics_samples
 from tests.test_training import SPECS, same

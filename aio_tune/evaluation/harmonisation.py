@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from aio_tune.dataset import AioDataset
 from aio_tune.errors import EvaluationError
-from aio_tune.evaluation.external import Estimate, unseen_cohort
 from aio_tune.evaluation.rehearsal import Rehearsal
+from aio_tune.evaluation.result import Estimate
 from aio_tune.evaluation.training_samples import ENOUGH_PATIENTS, TrainingSamples, find_training_samples
+from aio_tune.evaluation.unseen import unseen_cohort
 from aio_tune.folds import Folds, make_folds
 from aio_tune.harmonise import HARMONISERS, LEAST_BATCH, SINGLE_SAMPLE, Unchanged
 from aio_tune.kinds import EXPRESSION

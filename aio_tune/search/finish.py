@@ -24,7 +24,7 @@ from aio_tune.search_space import SearchSpec
 from aio_tune.tracking import Mirror, log_figures, log_tables, log_texts, register_search
 from aio_tune.tracking.client import store_name
 from aio_tune.training import split_params
-from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING
 from aio_tune.trial import fold_folder
 
 # Trials whose runs get figures: those a user would open to compare. Each takes a second or two.

@@ -28,7 +28,7 @@ from aio_tune.search.out_of_fold import OutOfFold, read_out_of_fold, trained_as
 from aio_tune.search.rows import TrainingRows
 from aio_tune.search.state import SearchState, TrialRecord
 from aio_tune.search_space import SearchSpec
-from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING
 from aio_tune.trial import fold_folder, trial_folder
 
 if TYPE_CHECKING:

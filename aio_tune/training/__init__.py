@@ -3,6 +3,8 @@
     settings   optimizer, batches, scaling, layout: what is searched and is not of the network
     program    one compiled network that all folds of a configuration take turns in
     fold       one fold: its rows, fitted preprocessing, weights and epoch
+    answers    labels as a network learns them
+    checkpoint how far a fold is, on the disk
     shelf      pictures that many configurations draw alike
     lockstep   the folds of a configuration, up to the same epoch
     stacked    several folds as one program, for GPUs

@@ -1,9 +1,7 @@
 """One fold: its rows, its fitted preprocessing, its weights and how far it is trained."""
 
-import json
 import math
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aio_tune.errors import RegistryError, TrialError
+from aio_tune.errors import TrialError
 from aio_tune.expression import Floats, Matrix, Rows, as_rows
 from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
+from aio_tune.training.answers import class_weights, cross_entropy, masked
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING, read_checkpoint, write_checkpoint
 from aio_tune.training.program import Program, State
 from aio_tune.training.settings import configuration, input_shape
 from aio_tune.training.shelf import Shelf
@@ -26,9 +26,6 @@ PICTURES_KEPT = 16 * 2**20
 """Bytes of pictures, of the training or the validation rows, that are drawn at once and kept on a shelf; more are drawn
 batch by batch, which adds 0.1 to 5 % to the time of a step and keeps a worker from growing with the cohort."""
 
-STATE = "state.json"
-MODEL = "model.keras"
-PREPROCESSING = "preprocess.npz"
 CURVES = ("train_loss", "valid_loss", "valid_auc")
 
 
@@ -295,29 +292,14 @@ class FoldTrainer:
         return self._shelf.get(drawn_alike, pictures.whole)
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint: everything that the next epoch depends on, whole or not at all.
-
-        ``state.json`` says how far the fold is and names the file of its arrays. It is replaced last, so that a crash
-        leaves the checkpoint before.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.preprocessor.save(folder / f"new-{PREPROCESSING}")
-        (folder / f"new-{PREPROCESSING}").replace(folder / PREPROCESSING)
-        arrays = f"state_{self.epoch:04d}.npz"
+        """Write a checkpoint: everything that the next epoch depends on, whole or not at all."""
         facts = {
             "fold": self.spec.fold,
             "seed": self._seed,
             "configuration": self.program.configuration,
-            "arrays": arrays,
             **asdict(self._progress),
         }
-        with (folder / arrays).open("wb") as file:
-            np.savez(file, *self.state)
-        (folder / f"new-{STATE}").write_text(json.dumps(facts))
-        (folder / f"new-{STATE}").replace(folder / STATE)
-        for older in folder.glob("state_*.npz"):
-            if older.name != arrays:
-                older.unlink()
+        write_checkpoint(folder, self.epoch, self.state, self.preprocessor, facts)
 
     def restore(self, folder: Path) -> None:
         """Go on from a checkpoint, exactly as if training had never stopped.
@@ -325,17 +307,12 @@ class FoldTrainer:
         Raises:
             TrialError: the checkpoint is missing, damaged, or of another configuration, fold or seed.
         """
+        facts, state, preprocessor = read_checkpoint(folder)
         try:
-            facts = json.loads((folder / STATE).read_text())
-            # Opened here: NumPy leaves a file open that it finds damaged.
-            arrays = folder / Path(facts["arrays"]).name
-            with arrays.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                state = [stored[f"arr_{i}"] for i in range(len(stored.files))]
-            preprocessor = Preprocessor.load(folder / PREPROCESSING)
             progress = _Progress(int(facts["epoch"]), {name: list(facts["curves"][name]) for name in CURVES})
             # Filled in once more: a parameter that came since the checkpoint has the default that it had then.
             found = (facts["fold"], facts["seed"], configuration(facts["configuration"]))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RegistryError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise TrialError(f"Expected a checkpoint in {folder}. Received: {error}.") from error
         same = found == (self.spec.fold, self._seed, self.program.configuration)
         if not same or [a.shape for a in state] != [a.shape for a in self.state]:
@@ -352,26 +329,6 @@ class FoldTrainer:
         self.preprocessor.save(folder / f"new-{PREPROCESSING}")
         for name in (MODEL, PREPROCESSING):
             (folder / f"new-{name}").replace(folder / name)
-
-
-def class_weights(labels: npt.NDArray[np.integer], n_classes: int, kind: str) -> npt.NDArray[np.float32]:
-    """A weight for each row, mean 1: all 1, or ``balanced``, n / (n_classes * class count) as in scikit-learn."""
-    if kind == "none":
-        return np.ones(len(labels), dtype=np.float32)
-    counts = np.bincount(labels, minlength=n_classes)
-    return (len(labels) / (n_classes * counts))[labels].astype(np.float32)
-
-
-def masked(codes: npt.NDArray[np.integer], n_classes: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """One-hot targets, shape (n, n_classes), and weights, shape (n,): mean 1, and 0 where the label is missing."""
-    known = (codes >= 0).astype(np.float32)
-    return np.eye(n_classes, dtype=np.float32)[np.maximum(codes, 0)], known / max(float(known.mean()), 1e-9)
-
-
-def cross_entropy(labels: npt.NDArray[np.integer], probabilities: npt.NDArray[np.float32]) -> float:
-    """Mean negative log-probability of the true class, natural logarithm."""
-    chosen = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(chosen, 1e-7, 1.0)).mean())
 
 
 def _seed_of(seed: int, fold: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aio_tune.errors import SearchError
 
-# The file that a fold's checkpoint consists of, or that names its others; see aio_tune.training.fold.
+# The file that a fold's checkpoint consists of, or that names its others; see aio_tune.training.checkpoint.
 CHECKPOINT = "state.json"
 # Less room than this is none: a checkpoint is larger.
 _NO_ROOM = 2**20

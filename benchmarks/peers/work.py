@@ -30,7 +30,7 @@ from aio_tune.search.feasibility import Feasibility
 from aio_tune.search.rows import TrainingRows, training_rows
 from aio_tune.search_space import SearchSpec, load_space
 from aio_tune.training import TrainingParams, input_shape, split_params
-from aio_tune.training.fold import class_weights
+from aio_tune.training.answers import class_weights
 
 MOST_PICTURES = 2**30
 """Bytes of pictures kept, of all configurations together."""

@@ -19,7 +19,7 @@ from aio_tune.models.ensemble_files import EnsembleSpec, Member
 from aio_tune.preprocess import Preprocessor
 from aio_tune.tasks import TASKS, Task
 from aio_tune.training import FoldSpec, FoldTrainer, Program, TrainingParams, input_shape
-from aio_tune.training.fold import MODEL, PREPROCESSING, STATE
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING, STATE
 from tests.models.small import CLASSES, GENES, TINY, samples
 
 X, Y = samples()

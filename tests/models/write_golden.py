@@ -14,7 +14,7 @@ import pandas as pd
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.models.ensemble_files import EnsembleSpec, Member, hash_patients
 from aio_tune.training import FoldSpec, FoldTrainer
-from aio_tune.training.fold import MODEL, PREPROCESSING
+from aio_tune.training.checkpoint import MODEL, PREPROCESSING
 from tests.models.small import CLASSES, GENES, samples
 from tests.models.small_omics import KINDS, omics_samples
 

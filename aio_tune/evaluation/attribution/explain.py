@@ -15,7 +15,7 @@ from aio_tune.evaluation.attribution.drawing import Drawing, draw
 from aio_tune.evaluation.attribution.linear import linear_weights
 from aio_tune.evaluation.attribution.pixels import baseline, to_columns
 from aio_tune.evaluation.attribution.stability import TOP, agree, descending_ranks
-from aio_tune.evaluation.external import check_units
+from aio_tune.evaluation.unseen import check_units
 from aio_tune.models.ensemble import kind_columns
 
 if TYPE_CHECKING:
