@@ -100,9 +100,19 @@ def end_family(driver: psutil.Popen, family: list[psutil.Process]) -> list[psuti
 
 
 def nothing_left(alive: list[psutil.Process]) -> None:
+    # A zombie has ended; its parent is gone too, or is in the list, and process 1 takes its time to take note.
+    alive = [process for process in alive if status(process) not in (None, psutil.STATUS_ZOMBIE)]
     for process in alive:
         process.kill()
     assert not alive, f"left behind by a killed driver: {alive}"
+
+
+def status(process: psutil.Process) -> str | None:
+    """As the system has it; None once it is gone."""
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return None
 
 
 def title(process: psutil.Process) -> str:

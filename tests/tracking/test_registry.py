@@ -36,10 +36,12 @@ METRICS = {"cv_auc_mean": 0.84, "cv_auc_sd": 0.02, "cv_f1_mean": float("nan")}
 MODEL = "aio-ki67-ensemble"
 
 
-def register(store: Store, run_id: str, folder: Path, trial: int, metrics: Mapping[str, float]) -> Registration:
+def register(
+    store: Store, run_id: str, folder: Path, trial: int, metrics: Mapping[str, float], task: str = "ki67"
+) -> Registration:
     return register_search(
         store.uri,
-        task="ki67",
+        task=task,
         search="s1",
         trial=trial,
         run_id=run_id,
@@ -103,7 +105,7 @@ def test_mlflow_saves_one_model_of_a_registration(store: Store, folder: Path, mo
     monkeypatch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
     monkeypatch.setattr(registering, "save_pyfunc", noted)
     client = connect(store.uri)
-    register(store, client.create_run(store.experiment_id).info.run_id, folder, 5, METRICS)
+    register(store, client.create_run(store.experiment_id).info.run_id, folder, 5, METRICS, task="counted")
     assert saved == ["fold0"]
 
 
