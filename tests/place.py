@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from aio_tune.ledger import read_events
 
 PATIENCE = 500
@@ -45,3 +47,11 @@ class Place:
         path = self.home / "runs" / name / "ledger.jsonl"
         events = read_events(path)[0] if path.exists() else []
         return [event for event in events if kind in ("", event["kind"])]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """A zombie is not: it has ended, and its parent is to take note."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -21,7 +21,7 @@ import pytest
 
 from tests.browser import needs_browser, open_browser, requested, screenshots
 from tests.mlflow_runs import artifacts, trial_runs
-from tests.place import PATIENCE, Place
+from tests.place import PATIENCE, Place, is_alive
 
 # Four searches, each starting Ray, TensorFlow and MLflow: minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -100,19 +100,10 @@ def end_family(driver: psutil.Popen, family: list[psutil.Process]) -> list[psuti
 
 
 def nothing_left(alive: list[psutil.Process]) -> None:
-    # A zombie has ended; its parent is gone too, or is in the list, and process 1 takes its time to take note.
-    alive = [process for process in alive if status(process) not in (None, psutil.STATUS_ZOMBIE)]
+    alive = [process for process in alive if is_alive(process)]
     for process in alive:
         process.kill()
     assert not alive, f"left behind by a killed driver: {alive}"
-
-
-def status(process: psutil.Process) -> str | None:
-    """As the system has it; None once it is gone."""
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return None
 
 
 def title(process: psutil.Process) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,12 +199,11 @@ class FoldTrainer:
 
     def training_pictures(self, kept: int | None = None) -> Rows | Floats:
         """Pictures of the training rows, drawn now if of no more than ``kept`` bytes, else when asked for."""
-        rows = Rows(self._x, self.spec.train)
-        return self._kept_if_small("training", rows.through(self.preprocessor.transform_training), kept)
+        return self._kept_if_small("training", self._training, len(self.spec.train), kept)
 
     def validation_pictures(self, kept: int | None = None) -> Rows | Floats:
         """Pictures of the validation rows, drawn now if they take no more than ``kept`` bytes."""
-        return self._kept_if_small("validation", self._validation(), kept)
+        return self._kept_if_small("validation", self._validation, len(self.spec.valid), kept)
 
     def answers(self) -> tuple[list[Floats], list[Floats]]:
         """Of the training rows, for the task and each auxiliary one: one-hot classes, and weights."""
@@ -275,6 +274,10 @@ class FoldTrainer:
         harmonised = as_rows(self.preprocessor.harmonise(x))
         return self.program.predict(harmonised.through(self.preprocessor.draw))
 
+    def _training(self) -> Rows:
+        """Pictures of the training rows."""
+        return Rows(self._x, self.spec.train).through(self.preprocessor.transform_training)
+
     def _validation(self) -> Rows:
         """Pictures of the validation rows."""
         rows = Rows(self._x, self.spec.valid)
@@ -283,13 +286,14 @@ class FoldTrainer:
             return as_rows(self.preprocessor.harmonise(rows.whole())).through(self.preprocessor.draw)
         return rows.through(self.preprocessor.transform)
 
-    def _kept_if_small(self, part: str, pictures: Rows, kept: int | None) -> Rows | Floats:
-        """Pictures of a part of this fold's rows, all of them now or each when it is asked for."""
-        if 4 * len(pictures) * math.prod(self.program.input_shape) > (PICTURES_KEPT if kept is None else kept):
-            return pictures
+    def _kept_if_small(self, part: str, pictures: Callable[[], Rows], n: int, kept: int | None) -> Rows | Floats:
+        """Pictures of ``n`` of this fold's rows, all of them now or each when it is asked for."""
+        if 4 * n * math.prod(self.program.input_shape) > (PICTURES_KEPT if kept is None else kept):
+            return pictures()
         chosen = self._settings
         drawn_alike = (part, self.spec.fold, self._seed, chosen.harmoniser, chosen.scaling, chosen.layout, self._kinds)
-        return self._shelf.get(drawn_alike, pictures.whole)
+        # What is on the shelf need not be harmonised either.
+        return self._shelf.get(drawn_alike, lambda: pictures().whole())
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: everything that the next epoch depends on, whole or not at all."""

@@ -112,7 +112,7 @@ class FusedRMSprop(keras.optimizers.RMSprop):
         super().build(variables)
         # Where there is no momentum the kernel still wants to write it down. Nothing depends on it, so it is no part
         # of the optimizer's state.
-        self._steps = [tf.Variable(tf.zeros_like(v.value), trainable=False) for v in variables if not self.momentum]
+        self._steps = [] if self.momentum else [tf.Variable(tf.zeros_like(v.value), trainable=False) for v in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         place = self._get_variable_index(variable)

@@ -32,7 +32,7 @@ from aio_tune.search_space import load_space
 from aio_tune.trial import TRIES, Assignment, RungReport, TrialContext, TrialRun, WorkerPool
 from aio_tune.trial.worker import WARM_UP
 from tests.mlflow_runs import trial_runs
-from tests.place import PATIENCE, Place
+from tests.place import PATIENCE, Place, is_alive
 from tests.search.small_trials import PARAMS, context_of
 
 # Every search starts TensorFlow at least once: 6 to 16 s on a machine of two cores, and more on a busy one.
@@ -294,13 +294,6 @@ class Ballast:
 
     def drop(self) -> None:
         self._taken.clear()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_process_killed_every_time_fails_the_trial_alone(
