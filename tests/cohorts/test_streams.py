@@ -37,7 +37,7 @@ def test_any_flipped_bit_of_a_gzip_is_refused_or_changes_nothing(tmp_path: Path)
     assert refused > 0.9 * len(whole)
 
 
-@pytest.mark.parametrize("tail", [b"garbage", gzip.compress(b"x")[:7]])
+@pytest.mark.parametrize("tail", [b"garbage", gzip.compress(b"x", mtime=0)[:7]])
 def test_what_follows_a_gzip_must_be_a_gzip(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "table.csv.gz"
     path.write_bytes(gzip.compress(b",S1\nA,1\n") + tail)
