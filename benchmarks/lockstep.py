@@ -26,7 +26,7 @@ PARAMS = {"batch_size": BATCH, "layout": "stacked"}
 
 def work_of(name: str, threads: int) -> Any:
     """A function that does one turn of a side."""
-    from aio_tune.training import FoldSpec, configure_backend, release
+    from aio_tune.training import FoldSpec, configure_backend
 
     configure_backend(threads)
     if name == "keras fit":
@@ -38,8 +38,10 @@ def work_of(name: str, threads: int) -> Any:
     specs = [FoldSpec(k, np.flatnonzero(at % FOLDS != k), np.flatnonzero(at % FOLDS == k)) for k in range(FOLDS)]
     train = {"ours": _ours, "keras fit": _keras_fit}[name]
 
+    import keras
+
     def turn() -> None:
-        release()
+        keras.backend.clear_session()
         train(x, y, specs)
 
     turn()

@@ -68,7 +68,7 @@ def trainers(
 
 def differences(alone: Sequence[FoldTrainer], together: Sequence[FoldTrainer]) -> dict[str, float]:
     """Of each variable by its path, weights, averages, random states and slots: the largest of any fold and number."""
-    paths = [variable.path for variable in alone[0].program._variables()]
+    paths = [variable.path for variable in alone[0].program.traced.variables]
     pairs = [
         [np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0) for a, b in zip(one, other, strict=True)]
         for one, other in zip((t.state for t in alone), (t.state for t in together), strict=True)
@@ -109,7 +109,7 @@ def compare(params: dict[str, Any]) -> dict[str, Any]:
 
 def _slots(trainer: FoldTrainer) -> list[tuple[str, int, int]]:
     """Of each trained variable: its path, its place in the state, and that of Adam's mean of its gradients."""
-    model = trainer.program._model
+    model = trainer.program.traced.model
     place = {variable.path: i for i, variable in enumerate(trainer.program._variables())}
     slots = zip(model.trainable_variables, model.optimizer._momentums, strict=True)
     return [(variable.path, place[variable.path], place[mean.path]) for variable, mean in slots]

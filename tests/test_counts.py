@@ -38,7 +38,7 @@ def batch(program: Program, rows: int) -> tuple[Any, Any, Any]:
 
 def operations(program: Program) -> Counter[str]:
     """Of the training step as TensorFlow runs it, by kind."""
-    step = tf.function(program._model.train_step)
+    step = tf.function(program.traced.model.train_step)
     graph = step.get_concrete_function(tuple(tf.constant(part) for part in batch(program, 8))).graph.as_graph_def()
     inner = (node for function in graph.library.function for node in function.node_def)
     return Counter(node.op for node in (*graph.node, *inner))
@@ -47,7 +47,7 @@ def operations(program: Program) -> Counter[str]:
 def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
     """A trace takes seconds, and memory that TensorFlow never gives back."""
     trainers = folds()
-    model, traces = trainers[0].program._model, 0
+    model, traces = trainers[0].program.traced.model, 0
     step = model.train_step
 
     def noted(data: Any) -> Any:
@@ -61,13 +61,58 @@ def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
     assert traces == 1
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ({"learning_rate": 1e-3, "epsilon": 1e-7}, {"learning_rate": 3e-3, "epsilon": 1e-4}, True),
+        ({"dropout": 0.2, "input_dropout": 0.3}, {"dropout": 0.4, "input_dropout": 0.1}, True),
+        ({"embedding_l2": 0.1, "conv_l2": 0.1, "fc_l2": 0.2}, {"embedding_l2": 1e-3, "conv_l2": 0.01}, True),
+        ({"batch_size": 8, "scaling": "rank"}, {"batch_size": 12, "class_weight": "balanced"}, True),
+        (
+            {"optimizer": "adamw", "weight_decay": 0.1, "branches": "embedding", "bn_epsilon": 1e-4},
+            {"optimizer": "adamw", "weight_decay": 0.2, "branches": "embedding", "bn_epsilon": 1e-3},
+            True,
+        ),
+        ({"optimizer": "rmsprop", "momentum": 0.5}, {"optimizer": "rmsprop", "momentum": 0.9}, True),
+        # Whatever changes which operations there are, or what they have no input for.
+        ({"dropout": 0.2}, {"dropout": 0.0}, False),
+        ({"fc_l2": 0.2}, {"fc_l2": 0.0}, False),
+        ({"optimizer": "rmsprop", "momentum": 0.5}, {"optimizer": "rmsprop", "momentum": 0.0}, False),
+        ({"optimizer": "adam"}, {"optimizer": "adamw", "weight_decay": 0.1}, False),
+        ({"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "sgd", "momentum": 0.9}, False),
+        ({"bn_epsilon": 1e-4}, {"bn_epsilon": 1e-3}, False),  # of pictures
+        ({"conv_l1": 0.1}, {"conv_l1": 0.2}, False),
+        ({"label_smoothing": 0.1}, {"label_smoothing": 0.2}, False),
+        ({"embedding_width": 4}, {"embedding_width": 5}, False),
+    ],
+)
+def test_configurations_that_differ_in_numbers_share_what_is_traced(
+    one: dict[str, Any], other: dict[str, Any], shared: bool
+) -> None:
+    """And learn what they would by themselves, to the last bit, taking turns."""
+    shelf = Shelf()
+    first, second = folds(3, shelf, **one), folds(3, shelf, **other)
+    assert (first[0].program.traced is second[0].program.traced) == shared
+    for epoch in (1, 2):
+        for trainers in (first, second):
+            train_lockstep(trainers, epoch)
+    alone = folds(3, **other)
+    train_lockstep(alone, 2)
+    for ours, theirs in zip(second, alone, strict=True):
+        for a, b in zip(ours.state, theirs.state, strict=True):
+            np.testing.assert_array_equal(a, b)
+    apart = folds(3, **one)
+    train_lockstep(apart, 2)
+    assert any((a != b).any() for a, b in zip(apart[0].state, alone[0].state, strict=True)) or not shared
+
+
 def test_a_step_is_made_of_tensorflow_s_own_kernels() -> None:
     program = folds()[0].program
     made = operations(program)
-    normed = [layer for layer in program._model.layers if "norm" in layer.name and len(layer.output.shape) == 4]
+    normed = [layer for layer in program.traced.model.layers if "norm" in layer.name and len(layer.output.shape) == 4]
     assert normed
     assert made["FusedBatchNormV3"] == made["FusedBatchNormGradV3"] == len(normed)
-    assert made["ResourceApplyAdam"] == len(program._model.trainable_variables)
+    assert made["ResourceApplyAdam"] == len(program.traced.model.trainable_variables)
     # 790 of Keras 3.15 and TensorFlow 2.21; without those kernels Adam alone would add 20 for each variable.
     assert made.total() <= 850
 
@@ -120,7 +165,7 @@ def test_every_training_row_is_drawn_once_in_an_epoch_and_no_other() -> None:
 
 def test_pictures_that_configurations_draw_alike_are_drawn_once() -> None:
     """Fold by fold, over rungs and trials; a worker would spend a tenth of a short trial on them."""
-    drawn: Counter[tuple[str, int]] = Counter()
+    drawn: Counter[Any] = Counter()
     shelf = Shelf()
     get = shelf.get
 
@@ -138,12 +183,16 @@ def test_pictures_that_configurations_draw_alike_are_drawn_once() -> None:
             trainers = folds(3, shelf, learning_rate=rate, scaling=scaling)
             train_lockstep(trainers[:1], 1)
             reports.append(train_lockstep(trainers, 2)[0])
-    assert len(drawn) == 3 * 2 * 2  # of three folds and two scalings the training and the validation rows
-    assert set(drawn.values()) == {1}
+    pictures = {key: n for key, n in drawn.items() if not isinstance(key, str)}
+    assert len(pictures) == 3 * 2 * 2  # of three folds and two scalings the training and the validation rows
+    assert set(pictures.values()) == {1}
     # And they are the same that a fold draws by itself.
     alone = train_lockstep(folds(3, scaling="minmax"), 2)[0]
     for report in (reports[1], reports[3]):
         np.testing.assert_allclose(report.probabilities, alone.probabilities, atol=1e-5)
+    kept = trainers[0].training_pictures()
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0] = 1  # type: ignore[index]
 
 
 def test_a_trial_sends_its_workers_next_to_nothing() -> None:

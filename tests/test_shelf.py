@@ -1,7 +1,6 @@
-"""Pictures that are kept for the next configuration."""
+"""What is kept for the next configuration."""
 
 import numpy as np
-import pytest
 
 from aio_tune.expression import Floats
 from aio_tune.training import Shelf
@@ -29,9 +28,3 @@ def test_what_is_larger_than_the_shelf_is_not_kept_and_drives_nothing_out() -> N
     assert len(shelf.get("large", lambda: pictures(26))) == 26
     assert shelf.nbytes == 40
     assert shelf.get("small", lambda: pictures(10)) is kept
-
-
-def test_nobody_writes_to_them() -> None:
-    kept = Shelf().get("a", lambda: pictures(3))
-    with pytest.raises(ValueError, match="read-only"):
-        kept[0] = 1

@@ -199,7 +199,7 @@ class _Training:
 
     def run(self, harmoniser: str) -> _Trained:
         """Train a network for each fold with this harmoniser."""
-        from aio_tune.training import FoldSpec, FoldTrainer, release
+        from aio_tune.training import FoldSpec, FoldTrainer
 
         found = _Trained([], [], [])
         program = None
@@ -217,7 +217,6 @@ class _Training:
             rehearsed = mean_sd([evaluate_calls(self.y[valid], p, self.task.classes) for p in disguised])
             found.rehearsed.append({name: mean for name, (mean, _) in rehearsed.items()})
             found.target.append(trainer.predict(self.target))
-        release()
         return found
 
 

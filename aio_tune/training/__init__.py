@@ -1,20 +1,21 @@
 """Training: K folds of one configuration, in lockstep, up to a given epoch. Knows neither Ray nor MLflow.
 
     settings   optimizer, batches, scaling, layout: what is searched and is not of the network
-    program    one compiled network that all folds of a configuration take turns in
+    program    a configuration's network, in which its folds take turns
+    traced     the same, compiled, for all configurations that differ in numbers alone
     fold       one fold: its rows, fitted preprocessing, weights and epoch
     answers    labels as a network learns them
     checkpoint how far a fold is, on the disk
-    shelf      pictures that many configurations draw alike
+    shelf      pictures and networks that many configurations need alike
     lockstep   the folds of a configuration, up to the same epoch
     stacked    several folds as one program, for GPUs
-    fused      layers, penalties and optimizers in TensorFlow's own kernels
+    fused/     layers, penalties and optimizers in TensorFlow's own kernels
     backend    threads and GPUs of this process, set before the first use
 
 Uses ``keras`` and ``keras.ops`` alone, but for ``backend`` and ``fused``; importing this package imports no Keras.
 """
 
-from aio_tune.training.backend import configure_backend, release
+from aio_tune.training.backend import configure_backend
 from aio_tune.training.fold import FoldReport, FoldSpec, FoldTrainer
 from aio_tune.training.lockstep import train_lockstep
 from aio_tune.training.program import Program
@@ -32,7 +33,6 @@ __all__ = [
     "configure_backend",
     "input_shape",
     "known_parameters",
-    "release",
     "split_params",
     "train_lockstep",
 ]

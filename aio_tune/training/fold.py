@@ -86,13 +86,13 @@ class FoldTrainer:
         classes: class names.
         seed: with the fold and the epoch it sets initial weights, dropout and the order of patients; 0 or more.
         layout_cache: folder for fitted layouts; None fits anew.
-        program: of another fold of the same configuration, which saves this one the building and tracing of a
-            network; None makes one.
+        program: of another fold of the same configuration, in whose network this one then has its turns; None makes
+            one.
         kinds: of omics that stand side by side in ``x``, expression first.
         auxiliary: of each further task that may be learnt along, class indices, int8, shape (n,), below 0 where they
             are missing, and how many classes.
-        shelf: of pictures, shared by folds and configurations of the same ``x``, ``y`` and rows of each fold; None
-            makes one for this fold alone.
+        shelf: of pictures and networks, shared by folds and configurations of the same ``x``, ``y`` and rows of each
+            fold; None makes one for this fold alone.
 
     Attributes:
         state: weights and whatever else a step depends on; set anew by who trains this fold together with others.
@@ -124,7 +124,8 @@ class FoldTrainer:
                 f"Expected every class among fold {spec.fold}'s training rows. Received none of {', '.join(missing)}."
             )
         shape = input_shape(params, x.shape[1] // len(kinds), kinds)
-        self.program = program or Program(params, shape, len(classes), [n for _, n in auxiliary])
+        self._shelf = Shelf() if shelf is None else shelf
+        self.program = program or Program(params, shape, len(classes), [n for _, n in auxiliary], self._shelf)
         if self.program.configuration != configuration(params):
             raise ValueError("Expected a program of the same configuration. Received another one's.")
         self.spec = spec
@@ -137,7 +138,6 @@ class FoldTrainer:
         self._settings = self.program.settings
         self._check_batch()
         self._layout_cache = layout_cache
-        self._shelf = Shelf() if shelf is None else shelf
         self._preprocessor: Preprocessor | None = None
         self.state: State = self.program.initial_state(_seed_of(seed, spec.fold))
         self._progress = _Progress()
@@ -293,7 +293,7 @@ class FoldTrainer:
         chosen = self._settings
         drawn_alike = (part, self.spec.fold, self._seed, chosen.harmoniser, chosen.scaling, chosen.layout, self._kinds)
         # What is on the shelf need not be harmonised either.
-        return self._shelf.get(drawn_alike, lambda: pictures().whole())
+        return self._shelf.get(drawn_alike, lambda: _read_only(pictures().whole()))
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: everything that the next epoch depends on, whole or not at all."""
@@ -333,6 +333,11 @@ class FoldTrainer:
         self.preprocessor.save(folder / f"new-{PREPROCESSING}")
         for name in (MODEL, PREPROCESSING):
             (folder / f"new-{name}").replace(folder / name)
+
+
+def _read_only(pictures: Floats) -> Floats:
+    pictures.flags.writeable = False
+    return pictures
 
 
 def _seed_of(seed: int, fold: int) -> int:

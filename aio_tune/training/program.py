@@ -1,31 +1,30 @@
-"""One compiled network that all folds of a configuration take turns in.
+"""A configuration's network, in which its folds take turns.
 
 K folds of a configuration are the same program with other numbers. Building and tracing a network costs seconds, and
 swapping its variables costs milliseconds; so there is one network, and each fold owns a list of arrays: weights,
 batch-norm averages, the random states of dropout and the optimizer's slots. That list is also the fold's checkpoint,
-and nothing a training step depends on is outside it, so a restored fold goes on exactly where it stopped.
+and nothing a training step depends on is outside it and the configuration, so a restored fold goes on exactly where it
+stopped. Configurations that differ in rates, penalties and the like alone are the same program too: where TensorFlow
+traces it, a later one takes over what an earlier one has traced.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
-from aio_tune.models import Seeds, build, last_hidden, redrawn, reseeding, to_numpy
-from aio_tune.training.backend import fused_kernels
+from aio_tune.models import build, redrawn, reseeding, to_numpy
+from aio_tune.training.backend import apart, fused_kernels
 from aio_tune.training.settings import configuration, split_params
-
-if TYPE_CHECKING:
-    import keras
+from aio_tune.training.shelf import Shelf
+from aio_tune.training.traced import SEED, Traced, structure, with_heads
 
 State = list[npt.NDArray[Any]]
-SEED = 0
-"""With which a configuration's network is built; its folds' seeds are drawn anew."""
 PREDICT_ROWS = 256
 PREDICT_BYTES = 4 * 2**20
 """Pictures predicted at once: fewer rows where pictures are large, so that a worker needs little memory for it."""
@@ -40,9 +39,12 @@ class Program:
         n_classes: at least two.
         auxiliary: classes of each further task whose calls are learnt along, from the same last hidden layer, if the
             configuration gives them any weight. What is predicted with and saved is without them.
+        shelf: of networks that earlier configurations have traced; None traces anew.
 
     Attributes:
+        settings: of the training.
         configuration: all parameters, defaults filled in, as JSON values.
+        traced: the network, which other configurations on the same shelf may have their turns in.
         parameters: number of the network's weights.
 
     Raises:
@@ -50,56 +52,66 @@ class Program:
     """
 
     def __init__(
-        self, params: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int, auxiliary: Sequence[int] = ()
+        self,
+        params: Mapping[str, Any],
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        auxiliary: Sequence[int] = (),
+        shelf: Shelf | None = None,
     ) -> None:
-        import keras
-
         self.settings, self._network = split_params(params)
         self.input_shape = input_shape
         self.n_classes = n_classes
         self.configuration = configuration(params)
         self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
-        fused, optimizer = fused_kernels(), self.settings.make_optimizer()
+        apart(lambda: self._build(shelf or Shelf()))
+        self.parameters = int(self._bare.count_params())
+
+    def _build(self, shelf: Shelf) -> None:
         # As anybody's Keras reads it: to draw initial weights for, and to be saved.
-        self._bare = build(self._network.model_dump(), input_shape, n_classes, SEED)
-        self._template = self._with_auxiliary(self._bare)
+        self._bare = build(self._network.model_dump(), self.input_shape, self.n_classes, SEED)
+        self._template = with_heads(self._bare, self.auxiliary)
         self._blank = [to_numpy(variable) for variable in self._template.variables]
-        self._plain: keras.Model = (fused.with_fused_layers if fused else keras.models.clone_model)(self._bare)
-        self._model: keras.Model = self._with_auxiliary(self._plain)
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
-        self._model.compile(
-            optimizer=fused.with_fused_update(optimizer) if fused else optimizer,
-            loss=[loss] * (1 + len(self.auxiliary)) if self.auxiliary else loss,
-            loss_weights=[1.0] + [self.settings.auxiliary_weight] * len(self.auxiliary) if self.auxiliary else None,
-            # XLA on CPUs took 40 s to compile this network and made TensorFlow's steps slower; JAX needs it.
-            jit_compile=keras.backend.backend() != "tensorflow",
-        )
-        self._model.optimizer.build(self._model.trainable_variables)
-        self._epoch = fused.epoch_function(self._model) if fused else None
-        self._answer = fused.predict_function(self._plain) if fused else self._plain.predict_on_batch
-        self._blank_optimizer = [to_numpy(variable) for variable in self._model.optimizer.variables]
-        self.parameters = int(self._plain.count_params())
+        self.traced = self._traced(shelf)
+        fused, optimizer = fused_kernels(), self.settings.make_optimizer()
+        self._numbers = fused.numbers(self._bare, optimizer) if fused else []
+
+    def _traced(self, shelf: Shelf) -> Traced:
+        """An earlier configuration's network, if that differs in numbers alone."""
+        parts = (self._bare, self.settings, self.auxiliary)
+        alike = structure(*parts)
+        return Traced(*parts) if alike is None else shelf.get(alike, lambda: Traced(*parts))
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""
         n = len(self.auxiliary)
         reseeded = reseeding(SEED, seed, len(self._bare.layers)) | reseeding([SEED, n], [seed, n], n)
-        return [*redrawn(self._template, self._blank, reseeded), *(a.copy() for a in self._blank_optimizer)]
+        return [*redrawn(self._template, self._blank, reseeded), *self._blank_optimizer()]
+
+    def _blank_optimizer(self) -> State:
+        """The optimizer's variables before the first step, one of which is the learning rate."""
+        optimizer = self.traced.model.optimizer
+        return [
+            np.array(self.settings.learning_rate, np.float32) if variable is optimizer.learning_rate else value.copy()
+            for variable, value in zip(optimizer.variables, self.traced.blank, strict=True)
+        ]
 
     def load(self, state: State) -> None:
-        """Give the network a fold's state."""
-        for variable, value in zip(self._variables(), state, strict=True):
+        """Give the network a fold's state, and this configuration's numbers."""
+        for variable, value in zip(self.traced.variables, state, strict=True):
             variable.assign(value)
+        for dial, number in zip(self.traced.dials, self._numbers, strict=True):
+            dial.assign(number)
 
     def unload(self) -> State:
         """The network's present state."""
-        return [to_numpy(variable) for variable in self._variables()]
+        return [to_numpy(variable) for variable in self.traced.variables]
 
     def ready(self, images: Rows | Floats) -> Any:
         """The images as ``train_epoch`` takes them without copying them each time; what is no array stays as it is."""
         import keras
 
-        return keras.ops.convert_to_tensor(images) if self._epoch and isinstance(images, np.ndarray) else images
+        return keras.ops.convert_to_tensor(images) if self.traced.epoch and isinstance(images, np.ndarray) else images
 
     def train_epoch(
         self,
@@ -126,8 +138,8 @@ class Program:
         """
         batches, size = self.batches(len(order))
         order = order[: batches * size].reshape(batches, size)
-        if self._epoch is not None and not isinstance(images, Rows):
-            return sum(self._epoch(images, list(targets), list(weights), order).numpy().tolist()) / batches
+        if self.traced.epoch is not None and not isinstance(images, Rows):
+            return sum(self.traced.epoch(images, list(targets), list(weights), order).numpy().tolist()) / batches
         total = 0.0
         for rows in order:
             y, w = [target[rows] for target in targets], [weight[rows] for weight in weights]
@@ -138,13 +150,13 @@ class Program:
 
     def _train_batch(self, images: Floats, targets: list[Floats], weights: list[Floats]) -> float:
         """One step; its loss."""
-        if self._epoch is not None:
-            return float(self._epoch(images, targets, weights, np.arange(len(images))[np.newaxis])[0])
+        if self.traced.epoch is not None:
+            return float(self.traced.epoch(images, targets, weights, np.arange(len(images))[np.newaxis])[0])
         # Keras' metrics are reset by each call, so this is the loss of this batch alone.
         if not self.auxiliary:
-            return float(self._model.train_on_batch(images, targets[0], sample_weight=weights[0]))
+            return float(self.traced.model.train_on_batch(images, targets[0], sample_weight=weights[0]))
         # The sum comes first, then each task's own.
-        return float(self._model.train_on_batch(images, targets, sample_weight=weights)[0])
+        return float(self.traced.model.train_on_batch(images, targets, sample_weight=weights)[0])
 
     def batches(self, rows: int) -> tuple[int, int]:
         """How many batches an epoch of so many rows has, and how many rows each of them has."""
@@ -157,7 +169,7 @@ class Program:
         """Probabilities, float32, shape (n, n_classes)."""
         step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
         parts = [
-            np.asarray(self._answer(images[start : start + step]), dtype=np.float32)
+            np.asarray(self.traced.answer(images[start : start + step]), dtype=np.float32)
             for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
@@ -167,38 +179,26 @@ class Program:
         """As ``aio_tune.training.stacked.stacked_epoch``; traced once for all rungs of the configuration."""
         from aio_tune.training.stacked import stacked_epoch
 
-        place = {id(variable): i for i, variable in enumerate(self._variables())}
-        kinds = (self._model.trainable_variables, self._model.non_trainable_variables, self._model.optimizer.variables)
-        return stacked_epoch(self._model, [[place[id(variable)] for variable in kind] for kind in kinds])
+        place = {id(variable): i for i, variable in enumerate(self.traced.variables)}
+        kinds = (
+            self.traced.model.trainable_variables,
+            self.traced.model.non_trainable_variables,
+            self.traced.model.optimizer.variables,
+        )
+        return stacked_epoch(self.traced.model, [[place[id(variable)] for variable in kind] for kind in kinds])
 
     @cached_property
     def stacked_predict(self) -> Any:
         """As ``aio_tune.training.stacked.stacked_predict``."""
         from aio_tune.training.stacked import stacked_predict
 
-        place = {id(variable): i for i, variable in enumerate(self._variables())}
-        kinds = (self._plain.trainable_variables, self._plain.non_trainable_variables)
-        return stacked_predict(self._plain, [[place[id(variable)] for variable in kind] for kind in kinds])
+        place = {id(variable): i for i, variable in enumerate(self.traced.variables)}
+        kinds = (self.traced.plain.trainable_variables, self.traced.plain.non_trainable_variables)
+        return stacked_predict(self.traced.plain, [[place[id(variable)] for variable in kind] for kind in kinds])
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
-        place = {id(variable): i for i, variable in enumerate(self._model.variables)}
-        for variable, mine in zip(self._bare.variables, self._plain.variables, strict=True):
+        place = {id(variable): i for i, variable in enumerate(self.traced.model.variables)}
+        for variable, mine in zip(self._bare.variables, self.traced.plain.variables, strict=True):
             variable.assign(state[place[id(mine)]])
         self._bare.save(path)
-
-    def _with_auxiliary(self, plain: "keras.Model") -> "keras.Model":
-        """The network with one more softmax for each auxiliary task; itself if there is none."""
-        import keras
-
-        if not self.auxiliary:
-            return plain
-        hidden, seeds = last_hidden(plain), Seeds([SEED, len(self.auxiliary)])
-        heads = [
-            keras.layers.Dense(n, activation="softmax", kernel_initializer=seeds.he(), name=f"also{i}")(hidden)
-            for i, n in enumerate(self.auxiliary, start=1)
-        ]
-        return keras.Model(plain.input, [plain.output, *heads], name=plain.name)
-
-    def _variables(self) -> list[Any]:
-        return [*self._model.variables, *self._model.optimizer.variables]

@@ -1,37 +1,45 @@
-"""Pictures that are kept from one configuration to the next, since many configurations draw them alike."""
+"""What a worker keeps from one configuration to the next, since many configurations need the same."""
 
 import contextlib
 from collections.abc import Callable, Hashable
+from typing import Protocol, TypeVar
 
 from cachetools import LRUCache
 
-from aio_tune.expression import Floats
+ROOM = 192 * 2**20
+"""Bytes on a shelf: pictures of all folds of a few hundred profiles in two scalings, and some ten traced networks."""
 
-ROOM = 128 * 2**20
-"""Bytes on a shelf: all folds of a few hundred profiles in two scalings."""
+
+class Sized(Protocol):
+    """What tells how many bytes it holds."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=Sized)
 
 
 class Shelf:
-    """Pictures of one dataset's rows; those asked for longest ago make room.
+    """Pictures of one dataset's rows, and networks; those asked for longest ago make room.
 
     Args:
-        room: bytes, of all pictures together.
+        room: bytes, of all together.
     """
 
     def __init__(self, room: int = ROOM) -> None:
-        self._kept: LRUCache[Hashable, Floats] = LRUCache(room, getsizeof=lambda pictures: pictures.nbytes)
+        self._kept: LRUCache[Hashable, Sized] = LRUCache(room, getsizeof=lambda one: one.nbytes)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the pictures that are there."""
+        """Bytes of what is there."""
         return int(self._kept.currsize)
 
-    def get(self, key: Hashable, draw: Callable[[], Floats]) -> Floats:
-        """The pictures called ``key``, drawn now if they are not there; not to be written to."""
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What is called ``key``, made now if it is not there."""
         if key in self._kept:
-            return self._kept[key]
-        pictures = draw()
-        pictures.flags.writeable = False
+            return self._kept[key]  # type: ignore[return-value]  # made by the same caller's function
+        made = make()
         with contextlib.suppress(ValueError):  # larger than the shelf
-            self._kept[key] = pictures
-        return pictures
+            self._kept[key] = made
+        return made
