@@ -110,7 +110,7 @@ def compare(params: dict[str, Any]) -> dict[str, Any]:
 def _slots(trainer: FoldTrainer) -> list[tuple[str, int, int]]:
     """Of each trained variable: its path, its place in the state, and that of Adam's mean of its gradients."""
     model = trainer.program.traced.model
-    place = {variable.path: i for i, variable in enumerate(trainer.program._variables())}
+    place = {variable.path: i for i, variable in enumerate(trainer.program.traced.variables)}
     slots = zip(model.trainable_variables, model.optimizer._momentums, strict=True)
     return [(variable.path, place[variable.path], place[mean.path]) for variable, mean in slots]
 
@@ -203,7 +203,9 @@ def several_configurations(folder: Path) -> dict[str, Any]:
     train_lockstep(together, 3)
     for one in alone:
         one.train_to(3)
-    rate = next(i for i, variable in enumerate(together[0].program._variables()) if "learning_rate" in variable.path)
+    rate = next(
+        i for i, variable in enumerate(together[0].program.traced.variables) if "learning_rate" in variable.path
+    )
     for one in together:
         one.save(folder / f"of_its_own_{one.spec.fold}")
     stored = [json.loads((folder / f"of_its_own_{fold}" / "state.json").read_text()) for fold in range(4)]
