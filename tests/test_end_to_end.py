@@ -132,25 +132,27 @@ def outcome(place: MainPath, name: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-def interrupt_after(place: MainPath, name: str, n_events: int) -> None:
-    """Start the search, wait for so many events, and press Ctrl-C."""
-    driver = psutil.Popen(place.search(name), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def interrupt_after(place: MainPath, name: str, n_events: int, number: signal.Signals, *words: str) -> None:
+    """Start the search, wait for so many events, and press Ctrl-C or send what ``kill`` sends."""
+    driver = psutil.Popen(place.search(name, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(place.events(name)) < n_events:
         assert driver.poll() is None
         time.sleep(0.05)
     family = driver.children(recursive=True)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     _, err = driver.communicate(timeout=120)
     assert driver.returncode == 1, err
     last = err.strip().splitlines()[-1]
     assert "interrupted" in last
+    assert "SIGTERM received" not in err, "Ray's own words, and a stack of C++"
     assert "--resume" in last
     nothing_left(psutil.wait_procs(end_family(driver, family), timeout=AGENT_PATIENCE)[1])
 
 
 def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: MainPath) -> None:
     place = searched
-    interrupt_after(place, "shaken", 3)
+    interrupt_after(place, "shaken", 3, signal.SIGINT)
+    interrupt_after(place, "shaken", 6, signal.SIGTERM, "--resume")
     agents = []
     for seconds in np.random.default_rng(3).uniform(0.0, LONGEST, KILLS):
         agents += kill_driver_after(place, "shaken", float(seconds))

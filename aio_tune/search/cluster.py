@@ -4,6 +4,8 @@ import contextlib
 import gc
 import logging
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,9 +158,27 @@ def cluster(address: str) -> Iterator[Mapping[str, Any]]:
         keep_default_token_private()
     addresses = _connect(address, options)
     try:
-        yield addresses
+        with _ended_as_by_ctrl_c():
+            yield addresses
     finally:
         _leave()
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Take SIGTERM, of ``kill``, ``docker stop`` or a stopped job of Ray's, as SIGINT.
+
+    Ray's own handler prints a stack of C++ and leaves at once, without a word of how to go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        # What was not set from Python is not told.
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _leave() -> None:

@@ -1,4 +1,4 @@
-"""Threads, GPUs and determinism of this process: with ``fused`` the one module that knows which backend Keras has."""
+"""Threads, GPUs and determinism of this process: beside ``fused`` the one that knows which backend Keras has."""
 
 import contextlib
 import os
