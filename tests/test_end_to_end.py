@@ -133,7 +133,8 @@ def outcome(place: MainPath, name: str) -> list[dict[str, Any]]:
 
 
 def interrupt_after(place: MainPath, name: str, n_events: int, number: signal.Signals, *words: str) -> None:
-    """Start the search, wait for so many events, and press Ctrl-C or send what ``kill`` sends."""
+    """Start the search, wait for so many more events, and press Ctrl-C or send what ``kill`` sends."""
+    n_events += len(place.events(name))
     driver = psutil.Popen(place.search(name, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(place.events(name)) < n_events:
         assert driver.poll() is None
@@ -152,7 +153,7 @@ def interrupt_after(place: MainPath, name: str, n_events: int, number: signal.Si
 def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: MainPath) -> None:
     place = searched
     interrupt_after(place, "shaken", 3, signal.SIGINT)
-    interrupt_after(place, "shaken", 6, signal.SIGTERM, "--resume")
+    interrupt_after(place, "shaken", 2, signal.SIGTERM, "--resume")
     agents = []
     for seconds in np.random.default_rng(3).uniform(0.0, LONGEST, KILLS):
         agents += kill_driver_after(place, "shaken", float(seconds))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from aio_tune.search.cluster import cluster, concurrency, node_resources
+from aio_tune.search.cluster import cluster, concurrency, ended_as_by_ctrl_c, node_resources
 from aio_tune.search_space import SearchSpec
 from aio_tune.trial import FoldWorker
 
@@ -73,11 +73,12 @@ def joined(address: str | Ahead) -> Iterator[tuple[Any, ...]]:
     One that was started ahead is left as it is, but for its workers that nobody took over.
     """
     if isinstance(address, str):
-        with cluster(address):
+        with cluster(address), ended_as_by_ctrl_c():
             yield ()
         return
     spares = address.take()
-    yield spares
+    with ended_as_by_ctrl_c():
+        yield spares
     _end(spares)
 
 

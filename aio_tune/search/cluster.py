@@ -158,17 +158,16 @@ def cluster(address: str) -> Iterator[Mapping[str, Any]]:
         keep_default_token_private()
     addresses = _connect(address, options)
     try:
-        with _ended_as_by_ctrl_c():
-            yield addresses
+        yield addresses
     finally:
         _leave()
 
 
 @contextlib.contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Take SIGTERM, of ``kill``, ``docker stop`` or a stopped job of Ray's, as SIGINT.
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Take SIGTERM, of ``kill``, ``docker stop`` or a stopped job of Ray's, as SIGINT; to be entered when Ray is there.
 
-    Ray's own handler prints a stack of C++ and leaves at once, without a word of how to go on.
+    Its own handler prints a stack of C++ and leaves at once, without a word of how to go on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
