@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from aio_tune.kinds import EXPRESSION
 from aio_tune.metrics import bootstrap_intervals, evaluate_calls, mean_sd
 from aio_tune.models.ensemble import Ensemble
 from aio_tune.tasks import Task
+
+if TYPE_CHECKING:
+    from aio_tune.training import Shelf
 
 DISGUISES = 5
 """Draws of a rehearsal's noise for each fold."""
@@ -197,6 +201,13 @@ class _Training:
     rehearsal: Rehearsal
     missing_genes: tuple[str, ...]
 
+    @cached_property
+    def _shelf(self) -> "Shelf":
+        """All harmonisers' networks are one."""
+        from aio_tune.training import Shelf
+
+        return Shelf()
+
     def run(self, harmoniser: str) -> _Trained:
         """Train a network for each fold with this harmoniser."""
         from aio_tune.training import FoldSpec, FoldTrainer
@@ -206,7 +217,7 @@ class _Training:
         for fold, (train, valid) in enumerate(zip(self.folds.train, self.folds.valid, strict=True)):
             trainer = FoldTrainer(
                 self.params | {"harmoniser": harmoniser}, self.x, self.y, FoldSpec(fold, train, valid),
-                self.task.classes, seed=self.seed, program=program,
+                self.task.classes, seed=self.seed, program=program, shelf=self._shelf,
             )  # fmt: skip
             program = trainer.program
             found.inside.append(trainer.train_to(self.epochs).metrics)

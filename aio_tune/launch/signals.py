@@ -10,7 +10,7 @@ from types import FrameType
 def hearing(numbers: Sequence[signal.Signals], hear: Callable[[int], None]) -> Iterator[None]:
     """Call ``hear`` with the number of each of these signals, and nothing else that they would do.
 
-    It runs between two steps of the main thread: let it note what it heard, for a loop to act on.
+    It runs between two steps of the main thread: let it note what it heard, for a loop to act on, or raise.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -21,4 +21,5 @@ def hearing(numbers: Sequence[signal.Signals], hear: Callable[[int], None]) -> I
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None was not set from Python, and cannot be set again from there.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -13,6 +13,7 @@ from typing import Any
 
 from aio_tune.errors import SearchError
 from aio_tune.launch.knocking import check_head
+from aio_tune.launch.signals import hearing
 from aio_tune.launch.tokens import keep_default_token_private
 from aio_tune.search_space import SearchSpec
 
@@ -172,12 +173,8 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with hearing((signal.SIGTERM,), lambda number: signal.default_int_handler(number, None)):
         yield
-    finally:
-        # What was not set from Python is not told.
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _leave() -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from aio_tune.expression import Floats, Rows
 from aio_tune.models import build, redrawn, reseeding, to_numpy
-from aio_tune.training.backend import apart, fused_kernels
+from aio_tune.training.backend import apart
 from aio_tune.training.settings import configuration, split_params
 from aio_tune.training.shelf import Shelf
 from aio_tune.training.traced import SEED, Traced, structure, with_heads
@@ -72,15 +72,10 @@ class Program:
         self._bare = build(self._network.model_dump(), self.input_shape, self.n_classes, SEED)
         self._template = with_heads(self._bare, self.auxiliary)
         self._blank = [to_numpy(variable) for variable in self._template.variables]
-        self.traced = self._traced(shelf)
-        fused, optimizer = fused_kernels(), self.settings.make_optimizer()
-        self._numbers = fused.numbers(self._bare, optimizer) if fused else []
-
-    def _traced(self, shelf: Shelf) -> Traced:
-        """An earlier configuration's network, if that differs in numbers alone."""
         parts = (self._bare, self.settings, self.auxiliary)
-        alike = structure(*parts)
-        return Traced(*parts) if alike is None else shelf.get(alike, lambda: Traced(*parts))
+        alike, self._numbers = structure(*parts)
+        # An earlier configuration's, if that differs in numbers alone.
+        self.traced = Traced(*parts) if alike is None else shelf.get(alike, lambda: Traced(*parts))
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""

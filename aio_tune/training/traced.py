@@ -64,14 +64,20 @@ class Traced:
         return sum(4 * math.prod(variable.shape) for variable in self.variables)
 
 
-def structure(bare: "keras.Model", settings: TrainingParams, auxiliary: Sequence[int]) -> str | None:
-    """What configurations have in common that take turns in one ``Traced``; None if each needs its own."""
+def structure(
+    bare: "keras.Model", settings: TrainingParams, auxiliary: Sequence[int]
+) -> tuple[str | None, list[float]]:
+    """What configurations have in common that take turns in one ``Traced``, None if each needs its own.
+
+    And what its dials are to be set to for this one.
+    """
     fused = fused_kernels()
     if fused is None:
-        return None
+        return None, []
     # What else the loss is made of; of rows and weights it is a function.
     loss = (settings.label_smoothing, settings.auxiliary_weight if auxiliary else None, *auxiliary)
-    return json.dumps([fused.structure(bare, settings.make_optimizer()), *loss])
+    alike, numbers = fused.structure(bare, settings.make_optimizer())
+    return json.dumps([alike, *loss]), numbers
 
 
 def with_heads(plain: "keras.Model", auxiliary: Sequence[int]) -> "keras.Model":

@@ -17,7 +17,7 @@ from aio_tune.trial.files import CHECKPOINT, fold_folder
 _log = logging.getLogger(__name__)
 
 # A worker whose resident memory has grown by this factor since it was warm is worn: of every network that it has traced
-# TensorFlow keeps 8 MiB and twice the weights for as long as its process lives.
+# TensorFlow keeps 5 to 8 MiB and twice the weights for as long as its process lives.
 WORN = 1.15
 # Trials that make a worker warm; until then it grows by what it loads, not by what it leaks.
 WARM_UP = 5

@@ -13,7 +13,7 @@ dropout the same in distribution. Variables and their order stay those of the la
 fold's state and the model that is saved are what they would be without.
 """
 
-from aio_tune.training.fused.dials import dials, numbers, structure
+from aio_tune.training.fused.dials import dials, structure
 from aio_tune.training.fused.epoch import epoch_function, predict_function
 from aio_tune.training.fused.layers import FusedBatchNormalization, FusedDropout, FusedL2
 from aio_tune.training.fused.optimizers import FusedAdam, FusedAdamW, FusedRMSprop
@@ -28,7 +28,6 @@ __all__ = [
     "FusedRMSprop",
     "dials",
     "epoch_function",
-    "numbers",
     "predict_function",
     "structure",
     "with_fused_layers",

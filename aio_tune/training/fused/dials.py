@@ -24,11 +24,6 @@ class _Number(NamedTuple):
     layer: str | None
 
 
-def numbers(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[float]:
-    """What the dials of a network and an optimizer of Keras' are to be set to, in their order."""
-    return [float(getattr(number.owner, number.name)) for number in _numbers(model, optimizer)]
-
-
 def dials(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
     """Variables that take the place of numbers in a network and an optimizer of this room, which are not yet traced."""
     made = []
@@ -40,8 +35,9 @@ def dials(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[tf.
     return made
 
 
-def structure(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> str:
-    """What of a network and an optimizer of Keras' is no number of ``numbers`` and no learning rate, as JSON."""
+def structure(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> tuple[str, list[float]]:
+    """A network and an optimizer of Keras', as JSON without learning rate and numbers; and these, as dials are set."""
+    numbers = []
     network, update = model.get_config(), optimizer.get_config()
     layers = {layer["config"]["name"]: layer["config"] for layer in network["layers"]}
     for owner, name, layer in _numbers(model, optimizer):
@@ -49,7 +45,9 @@ def structure(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> str:
         if isinstance(owner, keras.regularizers.Regularizer):
             config = config["kernel_regularizer"]["config"]
         config[name] = "dial"
-    return json.dumps([network, type(optimizer).__name__, {**update, "learning_rate": "variable"}], sort_keys=True)
+        numbers.append(float(getattr(owner, name)))
+    alike = [network, type(optimizer).__name__, {**update, "learning_rate": "variable"}]
+    return json.dumps(alike, sort_keys=True), numbers
 
 
 def _numbers(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[_Number]:
