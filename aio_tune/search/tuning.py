@@ -185,6 +185,14 @@ class DirectedScheduler(FIFOScheduler):
             self._losses.forgive(number)
         return self._director.hear(number, report)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """None in particular: a place that becomes free goes to a new trial, not to one whose own place is starting.
+
+        Tune's first-in, first-out choice would give it the oldest trial that waits, and end the process that starts for
+        that one: where trials are shorter than a start, nodes that join in the middle would never get to train.
+        """
+        return None
+
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Called when a trial's coordinator was lost, or failed in a way of its own."""
         task = Assignment(trial.config["trial"], trial.config["params"], trial.config["split"])

@@ -184,7 +184,7 @@ def test_bars_on_a_terminal_and_nothing_elsewhere(
 
 # Interrupted ---------------------------------------------------------------------------------------------------------
 
-STOPS = 5
+STOPS, ATTEMPTS = 4, 20
 
 
 def prepare(folder: Path, out: Path, genes: int, stop: tuple[float, signal.Signals] | None = None) -> tuple[int, bytes]:
@@ -217,12 +217,15 @@ def test_stopped_at_any_moment_it_leaves_the_old_dataset_or_nothing(
         shutil.rmtree(out)
     moments = random.Random(number * 2 + there_before)
     stopped = 0
-    for _ in range(STOPS):
+    for _ in range(ATTEMPTS):
         # The first half goes into imports, where there is nothing to interrupt.
+        began = time.monotonic()
         status, err = prepare(simulated, out, new, (lasts * moments.uniform(0.5, 1.1), number))
         genes = open_dataset(out, verify=True).manifest.requested_genes if out.exists() else None
         if status == 0:
             assert genes == new
+            # On a machine that is less busy than before, the next signals come earlier.
+            lasts = min(lasts, time.monotonic() - began)
         else:
             stopped += 1
             assert genes in ((old, new, None) if there_before else (new, None))
@@ -233,7 +236,9 @@ def test_stopped_at_any_moment_it_leaves_the_old_dataset_or_nothing(
             shutil.rmtree(out)
             if there_before:
                 assert prepare(simulated, out, old)[0] == 0
-    assert stopped > 0
+        if stopped == STOPS:
+            break
+    assert stopped == STOPS
     assert prepare(simulated, out, new)[0] == 0
     assert open_dataset(out, verify=True).manifest.requested_genes == new
     assert list(out.parent.iterdir()) == [out], "the next run removes what a killed one left"

@@ -79,13 +79,7 @@ class World:
 
     def alive(self) -> set[str]:
         """Names of the nodes that are in the cluster."""
-        code = (
-            f"import ray; ray.init({self.address!r}, log_to_driver=False, logging_level='ERROR')\n"
-            "print('NODES', *[n['Labels'].get('aio-node') for n in ray.nodes() if n['Alive']])"
-        )
-        said = self.head.run(sys.executable, "-c", code, env=self.env).stdout
-        lines = [line for line in said.splitlines() if line.startswith("NODES")]
-        return set(lines[-1].split()[1:]) if lines else set()
+        return set(alive(self.head, self.address, self.env))
 
     def await_nodes(self, *names: str) -> float:
         """Seconds until these are there."""
@@ -122,6 +116,24 @@ class World:
             "rungs": [(report["trial"], report["rung"]) for report in reports],
             "said": self.log(name)[-3000:],
         }
+
+
+def alive(node: Node, address: str, env: dict[str, str]) -> list[str]:
+    """Names of the nodes that are in a cluster, as seen from a node; ``None`` is the name of one that has none."""
+    code = (
+        f"import ray; ray.init({address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        "print('NODES', *[n['Labels'].get('aio-node') for n in ray.nodes() if n['Alive']])"
+    )
+    said = node.run(sys.executable, "-c", code, env=env).stdout
+    lines = [line for line in said.splitlines() if line.startswith("NODES")]
+    return lines[-1].split()[1:] if lines else []
+
+
+def interrupt(driver: psutil.Popen) -> int:
+    """Ctrl-C for a search that was begun on a node; its exit status."""
+    # nsenter waits for the command, its one child.
+    driver.children()[0].send_signal(signal.SIGINT)
+    return int(driver.wait(60))
 
 
 def meets(world: World) -> dict[str, Any]:
@@ -164,8 +176,8 @@ def strangers(world: World) -> dict[str, Any]:
 
 def cut(world: World) -> dict[str, Any]:
     """A cable is pulled in mid-search, and put back later; another node joins meanwhile."""
-    # So many that there is work left when the new node has started TensorFlow, on a busy machine too.
-    driver = world.search("cut", "--trials", 48)
+    # There is work until all has been seen, however fast the machine is; then no more trials are begun.
+    driver = world.search("cut", "--trials", 100_000)
     wait_for(lambda: {"w1", "w2"} <= set(hosts(world.reports("cut"))), PATIENCE, "both workers have trained")
     world.nodes["w1"].cut()
     at_cut = len(world.reports("cut"))
@@ -177,12 +189,16 @@ def cut(world: World) -> dict[str, Any]:
     world.nodes["w1"].heal()
     healed = len(world.reports("cut"))
     back = world.await_nodes("w1")
+    wait_for(lambda: "w1" in hosts(world.reports("cut")[healed:]), PATIENCE, "the healed node has trained")
+    left = interrupt(driver)
+    trials = len(ledger_events(world.home, "cut", "trial_asked"))
     return {
-        **world.outcome("cut", driver),
+        **world.outcome("cut", world.search("cut", "--trials", trials, "--resume")),
+        "left": left,
+        "trials": trials,
         "seconds_until_noticed": noticed,
         "seconds_until_back": back,
         "hosts_after_cut": hosts(world.reports("cut")[at_cut:healed]),
-        "hosts_after_heal": hosts(world.reports("cut")[healed:]),
         "worker_log": world.log("w1")[-3000:],
     }
 
@@ -192,9 +208,7 @@ def job(world: World) -> dict[str, Any]:
     address = "http://127.0.0.1:8265"
     first = world.search("as-job", "--trials", 4, address=address)
     wait_for(lambda: world.reports("as-job"), PATIENCE, "the job's search reports")
-    # nsenter waits for the command, its one child.
-    first.children()[0].send_signal(signal.SIGINT)
-    left = first.wait(60)
+    left = interrupt(first)
     said_first = world.log("as-job")
     again = world.search("as-job", "--trials", 4, "--resume", address=address)
     outcome = world.outcome("as-job", again)
@@ -217,7 +231,7 @@ def head_dies(world: World) -> dict[str, Any]:
 
 def power(world: World) -> dict[str, Any]:
     """A worker node loses its power in mid-search."""
-    driver = world.search("dark", "--trials", 6)
+    driver = world.search("dark", "--trials", 40)
     wait_for(lambda: {"w1", "w2"} <= set(hosts(world.reports("dark"))), PATIENCE, "both workers have trained")
     world.nodes["w2"].lose_power()
     outcome = world.outcome("dark", driver)
@@ -229,7 +243,7 @@ def power(world: World) -> dict[str, Any]:
 def slow(world: World) -> dict[str, Any]:
     """One node's processes run for a fifth of the time."""
     with slowed(world.nodes["w2"], share=0.2):
-        return world.outcome("slow", world.search("slow", "--trials", 8))
+        return world.outcome("slow", world.search("slow", "--trials", 24))
 
 
 def entrypoint(world: World) -> dict[str, Any]:
@@ -280,11 +294,9 @@ def opened(world: World) -> dict[str, Any]:
     odd_env = {**open_env, "PYTHONPATH": str(other.parent)}
     wait_for(lambda: "Local node IP" in world.log("open"), PATIENCE, "an open head")
     joined.start(*join, "--num-cpus=1", "--object-store-memory=100000000", log=world.folder / "odd.log", env=odd_env)
-    wait_for(lambda: "Local node IP" in world.log("odd"), PATIENCE, "an odd node")
-    time.sleep(5)
-    doctor = node.run(
-        AIO, "doctor", "--home", world.home, "--address", f"{node.address}:6379", "--json", env=open_env
-    )  # fmt: skip
+    address = f"{node.address}:6379"
+    wait_for(lambda: len(alive(node, address, open_env)) == 2, PATIENCE, "an odd node")
+    doctor = node.run(AIO, "doctor", "--home", world.home, "--address", address, "--json", env=open_env)
     shutil.rmtree(temp)
     return {"status": doctor.returncode, "said": doctor.stderr, "doctor": json.loads(doctor.stdout or "[]")}
 

@@ -45,8 +45,8 @@ def test_a_stranger_is_refused(told: dict[str, Any]) -> None:
 
 def test_a_cut_cable_costs_no_trial_and_a_new_node_gets_work(told: dict[str, Any]) -> None:
     story = story_of(told, "cut")
-    assert story["status"] == 0, story["said"]
-    assert complete(story, 48)
+    assert (story["left"], story["status"]) == (1, 0), story["said"]
+    assert complete(story, story["trials"])
     assert set(story["hosts"]) == {"w1", "w2", "w3"}
     assert story["hosts_after_cut"].get("w1", 0) <= 2, "a report of two folds may have been on its way, no more"
     assert story["hosts_after_cut"]["w3"] > 0, "it joined in the middle"

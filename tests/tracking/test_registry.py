@@ -105,7 +105,9 @@ def test_mlflow_saves_one_model_of_a_registration(store: Store, folder: Path, mo
     monkeypatch.setattr(pyfunc, "ENTRY", "aio_tune.errors")
     monkeypatch.setattr(registering, "save_pyfunc", noted)
     client = connect(store.uri)
-    register(store, client.create_run(store.experiment_id).info.run_id, folder, 5, METRICS, task="counted")
+    made = register(store, client.create_run(store.experiment_id).info.run_id, folder, 5, METRICS, task="counted")
+    for name in (made.fold_model, made.ensemble_model):  # the store is every test's
+        client.delete_registered_model(name)
     assert saved == ["fold0"]
 
 
