@@ -10,13 +10,14 @@ of several steps are trained with one network, in the functions after ``compare`
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aio_tune.errors import TrialError
-from aio_tune.training import FoldSpec, FoldTrainer, Program, input_shape, lockstep, train_lockstep
+from aio_tune.training import FoldSpec, FoldTrainer, Program, Shelf, input_shape, lockstep, train_lockstep
 from tests.models.small import CLASSES, GENES, TINY, samples
 
 X, GROUPS = samples(48, n_classes=3)
@@ -25,6 +26,7 @@ ROWS = np.arange(len(Y))
 GRADE = np.where(ROWS % 4 == 0, -1, ROWS % 3).astype(np.int8)
 SEED = 3
 EPOCHS = 6
+SHELF = Shelf()
 # Adam and RMSprop divide a gradient by its own size plus epsilon, so that with Keras' epsilon of 1e-7 a gradient that
 # is zero but for rounding, some 1e-8, moves a weight by a good part of a whole step. There are such ones: what is added
 # to a channel that is active in all rows is subtracted again by the next batch normalisation. Here epsilon is above all
@@ -62,7 +64,8 @@ def trainers(
     """Of every fold, with a program of their own or that of others, which need not be built again then."""
     whole = {**NETWORK, **params}
     auxiliary = [(GRADE, 3)] if "auxiliary_weight" in params else []
-    program = like[0].program if like else Program(whole, input_shape(whole, GENES), len(CLASSES), [3] * len(auxiliary))
+    made = partial(Program, whole, input_shape(whole, GENES), len(CLASSES), [3] * len(auxiliary), SHELF)
+    program = like[0].program if like else made()
     return [FoldTrainer(whole, X, Y, spec, CLASSES, seed=SEED, program=program, auxiliary=auxiliary) for spec in specs]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from aio_tune.training.backend import can_stack
 from aio_tune.training.fold import FoldReport, FoldTrainer
-from aio_tune.training.stacked import StackedProgram, program_shape
+from aio_tune.training.stacked import StackedProgram
 
 DEVICE_PICTURES = 2 * 2**30
 """Bytes of all folds' pictures, of the training or the validation rows, that are drawn at once and kept on the device
@@ -18,7 +18,7 @@ def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepo
     """Train every fold to ``epoch``; reports in the same order.
 
     One after the other on this process's cores; with the JAX backend together, those that stand at the same epoch, have
-    programs of one shape (``program_shape``) and batches alike: the same outcome within rounding, in one program whose
+    programs of one structure and batches alike: the same outcome within rounding, in one program whose
     steps fill a GPU better. They may be of several configurations.
 
     Raises:
@@ -28,7 +28,7 @@ def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepo
         return [trainer.train_to(epoch) for trainer in trainers]
     groups: dict[tuple[str | int, ...], list[FoldTrainer]] = {}
     for trainer in trainers:
-        alike = (program_shape(trainer.program), trainer.epoch, *trainer.program.batches(len(trainer.spec.train)))
+        alike = (trainer.program.structure, trainer.epoch, *trainer.program.batches(len(trainer.spec.train)))
         groups.setdefault(alike, []).append(trainer)
     reports: dict[int, FoldReport] = {}
     for group in groups.values():
@@ -39,7 +39,7 @@ def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepo
 
 
 def train_stacked(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldReport]:
-    """Train folds that share a program's shape, an epoch and the size of their batches as one; needs the JAX backend.
+    """Train folds of one structure, at one epoch and with batches of one size as one; needs the JAX backend.
 
     Raises:
         TrialError: the loss of a fold is not finite any more; the folds are then of no further use.

@@ -4,13 +4,13 @@ K folds of a configuration are the same program with other numbers. Building and
 swapping its variables costs milliseconds; so there is one network, and each fold owns a list of arrays: weights,
 batch-norm averages, the random states of dropout and the optimizer's slots. That list is also the fold's checkpoint,
 and nothing a training step depends on is outside it and the configuration, so a restored fold goes on exactly where it
-stopped. Configurations that differ in rates, penalties and the like alone are the same program too: where TensorFlow
-traces it, a later one takes over what an earlier one has traced.
+stopped. Configurations that differ in numbers alone which a step reads from variables are the same program too: the
+learning rate, and with TensorFlow rates of dropout, penalties and the like. A later one takes over what an earlier one
+has traced.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Program:
     Attributes:
         settings: of the training.
         configuration: all parameters, defaults filled in, as JSON values.
+        structure: what it has in common with configurations that differ in numbers alone.
         traced: the network, which other configurations on the same shelf may have their turns in.
         parameters: number of the network's weights.
 
@@ -73,9 +74,9 @@ class Program:
         self._template = with_heads(self._bare, self.auxiliary)
         self._blank = [to_numpy(variable) for variable in self._template.variables]
         parts = (self._bare, self.settings, self.auxiliary)
-        alike, self._numbers = structure(*parts)
+        self.structure, self._numbers = structure(*parts)
         # An earlier configuration's, if that differs in numbers alone.
-        self.traced = Traced(*parts) if alike is None else shelf.get(alike, lambda: Traced(*parts))
+        self.traced = shelf.get(self.structure, lambda: Traced(*parts))
 
     def initial_state(self, seed: int) -> State:
         """A fold's state before its first step."""
@@ -168,28 +169,6 @@ class Program:
             for start in range(0, len(images), step)
         ]
         return np.concatenate(parts)
-
-    @cached_property
-    def stacked_epoch(self) -> Any:
-        """As ``aio_tune.training.stacked.stacked_epoch``; traced once for all rungs of the configuration."""
-        from aio_tune.training.stacked import stacked_epoch
-
-        place = {id(variable): i for i, variable in enumerate(self.traced.variables)}
-        kinds = (
-            self.traced.model.trainable_variables,
-            self.traced.model.non_trainable_variables,
-            self.traced.model.optimizer.variables,
-        )
-        return stacked_epoch(self.traced.model, [[place[id(variable)] for variable in kind] for kind in kinds])
-
-    @cached_property
-    def stacked_predict(self) -> Any:
-        """As ``aio_tune.training.stacked.stacked_predict``."""
-        from aio_tune.training.stacked import stacked_predict
-
-        place = {id(variable): i for i, variable in enumerate(self.traced.variables)}
-        kinds = (self.traced.plain.trainable_variables, self.traced.plain.non_trainable_variables)
-        return stacked_predict(self.traced.plain, [[place[id(variable)] for variable in kind] for kind in kinds])
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""

@@ -1,4 +1,4 @@
-"""Folds of one shape of program as one program: every variable with a leading axis of folds.
+"""Folds of one structure as one program: every variable with a leading axis of folds.
 
 One small network leaves most of a GPU idle, and a step's launch costs as much as its work. Here one launch trains a
 whole epoch of all folds: Keras' own training step, made stateless, is mapped over the folds (``vectorized_map``) and
@@ -6,11 +6,11 @@ repeated over the batches (``scan``). Each fold keeps its own weights, averages,
 sees its own batches, so it learns what it would learn alone, within rounding. For Keras' JAX backend, whose training
 step is a function of its state.
 
-Whatever a step reads from a fold's state or data may differ between folds of one program: also folds of several
-configurations are trained together, and a later configuration uses what was compiled for an earlier one.
+Whatever a step reads from a fold's state or data may differ between folds of one program: learning rate, class weights,
+pictures. So folds of several configurations of one structure are trained together, and a later configuration uses what
+was compiled for an earlier one.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,35 +22,6 @@ import numpy.typing as npt
 from aio_tune.expression import Floats, Rows
 from aio_tune.training.backend import compiled
 from aio_tune.training.program import PREDICT_BYTES, Program, State
-
-IN_STATE_OR_DATA = (
-    "learning_rate",  # a variable of Keras' optimizers
-    "batch_size",  # the shape of the batches: the compiled function is traced for each one it meets
-    "class_weight",  # the rows' weights
-    "omics", "harmoniser", "scaling", "layout",  # the pictures, of one shape
-)  # fmt: skip
-"""Parameters that no step has as a constant. The others it has: Keras keeps an optimizer's epsilon, momentum and weight
-decay, a layer's rate of dropout, and penalties as Python numbers."""
-COMPILED_KEPT = 8
-"""Shapes whose compiled functions are kept for later configurations; each holds a network and its optimizer."""
-
-_functions_of: dict[str, tuple[Any, Any]] = {}
-
-
-def program_shape(program: Program) -> str:
-    """What programs have in common whose training step is the same function of state and data."""
-    constants = {name: value for name, value in program.configuration.items() if name not in IN_STATE_OR_DATA}
-    return json.dumps([constants, program.input_shape, program.n_classes, program.auxiliary], sort_keys=True)
-
-
-def compiled_functions(program: Program) -> tuple[Any, Any]:
-    """``stacked_epoch`` and ``stacked_predict`` of the first program of this shape that is still kept."""
-    shape = program_shape(program)
-    functions = _functions_of.pop(shape, None) or (program.stacked_epoch, program.stacked_predict)
-    _functions_of[shape] = functions  # the one used last comes last
-    while len(_functions_of) > COMPILED_KEPT:
-        del _functions_of[next(iter(_functions_of))]
-    return functions
 
 
 @dataclass(frozen=True)
@@ -67,7 +38,7 @@ class Pictures:
 
 
 class StackedProgram:
-    """Folds of one ``program_shape``, trained as one.
+    """Folds of programs of one structure, trained as one.
 
     Args:
         program: of any of them; its own variables are neither read nor written.
@@ -78,7 +49,7 @@ class StackedProgram:
         from keras import ops
 
         self._input_shape = program.input_shape
-        self._epoch, self._predict = compiled_functions(program)
+        self._epoch, self._predict = program.traced.stacked_epoch, program.traced.stacked_predict
         self._folds = len(states)
         self._state = [ops.convert_to_tensor(np.stack(parts)) for parts in zip(*states, strict=True)]
 

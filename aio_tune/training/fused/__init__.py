@@ -13,7 +13,7 @@ dropout the same in distribution. Variables and their order stay those of the la
 fold's state and the model that is saved are what they would be without.
 """
 
-from aio_tune.training.fused.dials import dials, structure
+from aio_tune.training.fused.dials import dials, take_out
 from aio_tune.training.fused.epoch import epoch_function, predict_function
 from aio_tune.training.fused.layers import FusedBatchNormalization, FusedDropout, FusedL2
 from aio_tune.training.fused.optimizers import FusedAdam, FusedAdamW, FusedRMSprop
@@ -29,7 +29,7 @@ __all__ = [
     "dials",
     "epoch_function",
     "predict_function",
-    "structure",
+    "take_out",
     "with_fused_layers",
     "with_fused_update",
 ]

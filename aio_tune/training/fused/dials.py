@@ -5,7 +5,6 @@ TensorFlow traces as constants. As variables they can be set: what was traced fo
 other one of the same structure, that is, one which differs in such numbers alone.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -35,10 +34,11 @@ def dials(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[tf.
     return made
 
 
-def structure(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> tuple[str, list[float]]:
-    """A network and an optimizer of Keras', as JSON without learning rate and numbers; and these, as dials are set."""
+def take_out(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, network: dict[str, Any], update: dict[str, Any]
+) -> list[float]:
+    """The numbers of a network and an optimizer of Keras', as dials are set; taken out of their configurations."""
     numbers = []
-    network, update = model.get_config(), optimizer.get_config()
     layers = {layer["config"]["name"]: layer["config"] for layer in network["layers"]}
     for owner, name, layer in _numbers(model, optimizer):
         config = update if layer is None else layers[layer]
@@ -46,8 +46,7 @@ def structure(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> tupl
             config = config["kernel_regularizer"]["config"]
         config[name] = "dial"
         numbers.append(float(getattr(owner, name)))
-    alike = [network, type(optimizer).__name__, {**update, "learning_rate": "variable"}]
-    return json.dumps(alike, sort_keys=True), numbers
+    return numbers
 
 
 def _numbers(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[_Number]:
