@@ -3,7 +3,8 @@
 On a real dataset (aio-tune prepare), with as many trials at one time as there are cores, each fold on one thread:
 
     start-up      from the command to the first fold's first epoch, over `import tensorflow` and `ray.init` in one
-                  process, which nothing that trains on Ray can do without; in turns
+                  process, which nothing that trains on Ray can do without; in turns, in a new home folder, whose MLflow
+                  store is made first, and in the same one again
     the search    16 trials: wall time from the first epoch to the last trial's end, over training time per core
     leaderboard   of 2,000 trials: the events of that search over and over, read by `aio-tune leaderboard`
 """
@@ -104,17 +105,20 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=1, help="of 16 trials")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    facts: dict[str, Any] = {"cores": cores, "plain": [], "ours": [], "searches": []}
+    facts: dict[str, Any] = {"cores": cores, "plain": [], "new home": [], "same home": [], "searches": []}
     with tempfile.TemporaryDirectory() as folder:
         plain_start()
         for i in range(arguments.repetitions):
             facts["plain"].append(plain_start())
             small = ("--set", "rungs=[[1, 1], [5, 2]]")
-            began, events = search(arguments, Path(folder) / f"start{i}", "start", 1, *small)
-            facts["ours"].append(first_training(events) - began)
-        facts["start"] = ratios(facts["ours"], facts["plain"])
-        print(f"start-up: {spread(facts['ours'], 1)} s, plain {spread(facts['plain'], 1)} s, "
-              f"ratio {spread(facts['start'])}", flush=True)  # fmt: skip
+            for name in ("new home", "same home"):
+                words = (arguments, Path(folder) / f"start{i}", name.replace(" ", "-"), 1, *small)
+                began, events = search(*words)
+                facts[name].append(first_training(events) - began)
+        print(f"start-up: plain {spread(facts['plain'], 1)} s")
+        for name in ("new home", "same home"):
+            facts[f"ratio, {name}"] = ratios(facts[name], facts["plain"])
+            print(f"  {name}: {spread(facts[name], 1)} s, ratio {spread(facts[f'ratio, {name}'])}", flush=True)
         for i in range(arguments.searches):
             home = Path(folder) / f"search{i}"
             _, events = search(arguments, home, "search", TRIALS, "--set", f"seed={i}")
