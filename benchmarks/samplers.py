@@ -34,6 +34,8 @@ from benchmarks.turns import write
 MARGIN = 0.005
 PLAIN_TRIALS = 40
 MOST = 130
+NOT_IN_PLAY = -1.0
+"""Of a number that a configuration does not have; the others are not below zero."""
 PLACES = 2
 
 # A sampler for a trial, by its number.
@@ -49,27 +51,26 @@ class Surrogate:
     """
 
     def __init__(self, configurations: Sequence[Mapping[str, Any]], values: Sequence[float]) -> None:
-        self.trials, self._columns = len(values), pd.DataFrame()
-        table = self._encoded(configurations)
-        self._columns = table
+        table = _encoded(configurations)
         forest = ExtraTreesRegressor(100, min_samples_leaf=3, random_state=0)
         unseen = cross_val_predict(forest, table.to_numpy(), values, cv=10)
+        self.trials = len(values)
         self.correlation = float(np.corrcoef(unseen, values)[0, 1])
         self.deviation = float(np.std(unseen - values))
+        self._columns = table.columns
         # One row at a time: the trees themselves answer a hundred times faster than the forest's own function.
         self._trees = [one.tree_ for one in forest.fit(table.to_numpy(), values).estimators_]
 
-    def _encoded(self, configurations: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-        """Numbers as they are, each value of another parameter as a column; -1 for what is not in play."""
-        flat = [
-            {k: v if isinstance(v, int | float) else json.dumps(v) for k, v in one.items()} for one in configurations
-        ]
-        table = pd.get_dummies(pd.DataFrame(flat)).astype(float).fillna(-1.0)
-        return table if self._columns.empty else table.reindex(columns=self._columns.columns, fill_value=0.0)
-
     def __call__(self, configuration: Mapping[str, Any]) -> float:
-        row = self._encoded([configuration]).to_numpy(np.float32)
+        # Below zero a column of zeros and ones has what a zero has: no tree parts the two.
+        row = _encoded([configuration]).reindex(columns=self._columns, fill_value=NOT_IN_PLAY).to_numpy(np.float32)
         return float(np.mean([tree.predict(row)[0] for tree in self._trees]))
+
+
+def _encoded(configurations: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Numbers as they are, each value of another parameter as a column."""
+    flat = [{k: v if isinstance(v, int | float) else json.dumps(v) for k, v in one.items()} for one in configurations]
+    return pd.get_dummies(pd.DataFrame(flat)).astype(float).fillna(NOT_IN_PLAY)
 
 
 def learnt(ledgers: Sequence[Path]) -> Surrogate:
@@ -114,16 +115,22 @@ def samplers(spec: SearchSpec) -> dict[str, Sampler]:
     }
 
 
-def trials_to(
-    spec: SearchSpec, truth: Surrogate, sampler: Sampler, random: np.random.Generator, places: int, target: float
+def run(
+    spec: SearchSpec,
+    truth: Surrogate,
+    sampler: Sampler,
+    random: np.random.Generator,
+    places: int,
+    most: int,
+    target: float = math.inf,
 ) -> list[float]:
-    """Values of trials, until one has the target."""
+    """Values of so many trials, or until one has the target."""
     study = optuna.create_study(direction="maximize")
     for point in spec.start[:1]:
         study.enqueue_trial(spec.encode(point))
     begun: list[tuple[optuna.Trial, float]] = []
     values: list[float] = []
-    while len(values) < MOST and not (values and values[-1] >= target):
+    while len(values) < most and not (values and values[-1] >= target):
         while len(begun) < places:
             study.sampler = sampler(len(values) + len(begun))
             trial = study.ask()
@@ -139,13 +146,13 @@ def repetition(spec: SearchSpec, truth: Surrogate, number: int) -> dict[str, Any
     spec = spec.model_copy(update={"seed": number})
     random = np.random.default_rng(number)
     plain = TPESampler(seed=number)
-    values = trials_to(spec, truth, lambda _: plain, random, 1, math.inf)[:PLAIN_TRIALS]
+    values = run(spec, truth, lambda _: plain, random, 1, PLAIN_TRIALS)
     target = max(values) - MARGIN
     found: dict[str, int | None] = {"plain": next(i for i, value in enumerate(values, 1) if value >= target)}
     # Other seeds than plain's, or its own draws would come again.
     spec = spec.model_copy(update={"seed": number + 1_000_000})
     for name, sampler in samplers(spec).items():
-        values = trials_to(spec, truth, sampler, random, PLACES, target)
+        values = run(spec, truth, sampler, random, PLACES, MOST, target)
         found[name] = len(values) if values[-1] >= target else None
     return {"target": target, "trials": found}
 

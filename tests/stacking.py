@@ -10,7 +10,6 @@ of several steps are trained with one network, in the functions after ``compare`
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,8 @@ def trainers(
     """Of every fold, with a program of their own or that of others, which need not be built again then."""
     whole = {**NETWORK, **params}
     auxiliary = [(GRADE, 3)] if "auxiliary_weight" in params else []
-    made = partial(Program, whole, input_shape(whole, GENES), len(CLASSES), [3] * len(auxiliary), SHELF)
-    program = like[0].program if like else made()
+    shape = input_shape(whole, GENES)
+    program = like[0].program if like else Program(whole, shape, len(CLASSES), [3] * len(auxiliary), SHELF)
     return [FoldTrainer(whole, X, Y, spec, CLASSES, seed=SEED, program=program, auxiliary=auxiliary) for spec in specs]
 
 

@@ -18,8 +18,8 @@ def train_lockstep(trainers: Sequence[FoldTrainer], epoch: int) -> list[FoldRepo
     """Train every fold to ``epoch``; reports in the same order.
 
     One after the other on this process's cores; with the JAX backend together, those that stand at the same epoch, have
-    programs of one structure and batches alike: the same outcome within rounding, in one program whose
-    steps fill a GPU better. They may be of several configurations.
+    programs of one structure and batches alike: the same outcome within rounding, in one program whose steps fill a GPU
+    better. They may be of several configurations.
 
     Raises:
         TrialError: the loss of a fold is not finite any more.

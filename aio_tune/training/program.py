@@ -172,7 +172,7 @@ class Program:
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
-        place = {id(variable): i for i, variable in enumerate(self.traced.model.variables)}
-        for variable, mine in zip(self._bare.variables, self.traced.plain.variables, strict=True):
-            variable.assign(state[place[id(mine)]])
+        (places,) = self.traced.places([self.traced.plain.variables])
+        for variable, place in zip(self._bare.variables, places, strict=True):
+            variable.assign(state[place])
         self._bare.save(path)

@@ -69,7 +69,7 @@ class Traced:
 
         model = self.model
         kinds = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-        return stacked_epoch(model, self._places(kinds))
+        return stacked_epoch(model, self.places(kinds))
 
     @cached_property
     def stacked_predict(self) -> Any:
@@ -77,9 +77,9 @@ class Traced:
         from aio_tune.training.stacked import stacked_predict
 
         kinds = (self.plain.trainable_variables, self.plain.non_trainable_variables)
-        return stacked_predict(self.plain, self._places(kinds))
+        return stacked_predict(self.plain, self.places(kinds))
 
-    def _places(self, kinds: Sequence[Sequence[Any]]) -> list[list[int]]:
+    def places(self, kinds: Sequence[Sequence[Any]]) -> list[list[int]]:
         """Where ``variables`` has those of each kind."""
         place = {id(variable): i for i, variable in enumerate(self.variables)}
         return [[place[id(variable)] for variable in kind] for kind in kinds]

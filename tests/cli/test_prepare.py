@@ -184,7 +184,7 @@ def test_bars_on_a_terminal_and_nothing_elsewhere(
 
 # Interrupted ---------------------------------------------------------------------------------------------------------
 
-STOPS, ATTEMPTS = 4, 20
+STOPS, ATTEMPTS = 5, 20
 
 
 def prepare(folder: Path, out: Path, genes: int, stop: tuple[float, signal.Signals] | None = None) -> tuple[int, bytes]:
