@@ -59,7 +59,8 @@ def main() -> None:
             raise SystemExit(f"Expected to go on with the same comparison. Received another {', '.join(changed)}.")
         facts = before
     for _ in range(arguments.repetitions):
-        facts["repetitions"].append(_repetition(arguments, len(facts["repetitions"])))
+        known = facts["repetitions"]
+        known.append(_repetition(arguments, known[-1]["seed"] + 1 if known else arguments.first_seed))
         write(str(script), facts)
         _show(facts)
 
@@ -75,6 +76,7 @@ def _arguments() -> argparse.Namespace:
         "any other --set replaces it",
     )  # fmt: skip
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--first-seed", type=int, default=0, help="of the first repetition; each next one has one more")
     parser.add_argument("--trials", type=int, default=40, help="of plain")
     parser.add_argument("--cap", type=float, help="seconds of each other side")
     parser.add_argument("--more", action="store_true", help="add to the repetitions that are there")
