@@ -68,6 +68,7 @@ def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
         ({"dropout": 0.2, "input_dropout": 0.3}, {"dropout": 0.4, "input_dropout": 0.1}, True),
         ({"embedding_l2": 0.1, "conv_l2": 0.1, "fc_l2": 0.2}, {"embedding_l2": 1e-3, "conv_l2": 0.01}, True),
         ({"batch_size": 8, "scaling": "rank"}, {"batch_size": 12, "class_weight": "balanced"}, True),
+        ({"label_smoothing": 0.0}, {"label_smoothing": 0.2}, True),
         (
             {"optimizer": "adamw", "weight_decay": 0.1, "branches": "embedding", "bn_epsilon": 1e-4},
             {"optimizer": "adamw", "weight_decay": 0.2, "branches": "embedding", "bn_epsilon": 1e-3},
@@ -82,7 +83,6 @@ def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
         ({"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "sgd", "momentum": 0.9}, False),
         ({"bn_epsilon": 1e-4}, {"bn_epsilon": 1e-3}, False),  # of pictures
         ({"conv_l1": 0.1}, {"conv_l1": 0.2}, False),
-        ({"label_smoothing": 0.1}, {"label_smoothing": 0.2}, False),
         ({"embedding_width": 4}, {"embedding_width": 5}, False),
     ],
 )
@@ -163,8 +163,8 @@ def test_every_training_row_is_drawn_once_in_an_epoch_and_no_other() -> None:
     assert drawn.total() == batches * size == len(drawn)
 
 
-def test_pictures_that_configurations_draw_alike_are_drawn_once() -> None:
-    """Fold by fold, over rungs and trials; a worker would spend a tenth of a short trial on them."""
+def test_what_configurations_draw_alike_is_drawn_once() -> None:
+    """Pictures and initial weights, fold by fold, over rungs and trials: each would take a tenth of a short trial."""
     drawn: Counter[Any] = Counter()
     shelf = Shelf()
     get = shelf.get
@@ -183,9 +183,12 @@ def test_pictures_that_configurations_draw_alike_are_drawn_once() -> None:
             trainers = folds(3, shelf, learning_rate=rate, scaling=scaling)
             train_lockstep(trainers[:1], 1)
             reports.append(train_lockstep(trainers, 2)[0])
-    pictures = {key: n for key, n in drawn.items() if not isinstance(key, str)}
-    assert len(pictures) == 3 * 2 * 2  # of three folds and two scalings the training and the validation rows
-    assert set(pictures.values()) == {1}
+    asked = Counter(key if isinstance(key, str) else key[0] for key in drawn)
+    # Of three folds; pictures in two scalings.
+    assert asked["training"] == asked["validation"] == 3 * 2
+    kernels = [v for v in trainers[0].program.traced.plain.trainable_variables if "kernel" in v.path]
+    assert asked["weights"] == 3 * len(kernels)
+    assert set(drawn.values()) == {1}
     # And they are the same that a fold draws by itself.
     alone = train_lockstep(folds(3, scaling="minmax"), 2)[0]
     for report in (reports[1], reports[3]):

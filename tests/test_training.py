@@ -29,7 +29,7 @@ from aio_tune.training import (
     split_params,
     train_lockstep,
 )
-from aio_tune.training.answers import class_weights, cross_entropy
+from aio_tune.training.answers import class_weights, cross_entropy, smoothed
 from aio_tune.training.checkpoint import MODEL, PREPROCESSING, STATE
 from tests.models.small import CLASSES, GENES, TINY, samples
 
@@ -223,6 +223,19 @@ def test_class_weights_against_scikit_learn() -> None:
     labels = np.array([0, 0, 0, 1, 2, 2], dtype=np.int8)
     assert class_weights(labels, 3, "balanced") == pytest.approx(compute_sample_weight("balanced", labels))
     assert class_weights(labels, 3, "none").tolist() == [1] * 6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
+def test_smoothed_targets_against_keras(share: float) -> None:
+    """Whose loss has the share as a constant of what is traced."""
+    import keras
+
+    random = np.random.default_rng(0)
+    one_hot = np.eye(3, dtype=np.float32)[random.integers(3, size=40)]
+    answers = random.dirichlet(np.ones(3), size=40).astype(np.float32)
+    ours = keras.losses.CategoricalCrossentropy()(smoothed(one_hot, share), answers)
+    theirs = keras.losses.CategoricalCrossentropy(label_smoothing=share)(one_hot, answers)
+    assert float(ours) == float(theirs)
 
 
 def test_cross_entropy_of_a_certain_error_is_finite() -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from aio_tune.search_space import SearchSpec
 
 GIB = 2**30
-# Resident memory of one fold's process with TensorFlow and a network of these searches (benchmarks/worker_memory.py).
-FOLD_MEMORY = 1.0 * GIB
+# Resident memory of one fold process with TensorFlow and, after some 40 trials, the networks that it keeps.
+FOLD_MEMORY = 1.5 * GIB
 # Of the home folder's disk: a trial's checkpoints take some tens of MiB.
 LITTLE_DISK = 2 * GIB
 

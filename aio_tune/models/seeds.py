@@ -1,6 +1,8 @@
 """What is random in a network: every layer that draws has a seed of its own, and all of them come from one."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +10,9 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import keras
+
+Keep = Callable[[Hashable, Callable[[], npt.NDArray[Any]]], npt.NDArray[Any]]
+"""Gives what is called by a name, made now if it is not kept; such as ``Shelf.get``."""
 
 
 class Seeds:
@@ -33,7 +38,10 @@ def reseeding(of: int | Sequence[int], to: int | Sequence[int], n: int) -> dict[
 
 
 def redrawn(
-    model: "keras.Model", values: list[npt.NDArray[Any]], reseeded: Mapping[int, int]
+    model: "keras.Model",
+    values: list[npt.NDArray[Any]],
+    reseeded: Mapping[int, int],
+    keep: Keep = lambda _, draw: draw(),
 ) -> list[npt.NDArray[Any]]:
     """The initial values that other seeds give a network's variables, without building it again.
 
@@ -41,8 +49,12 @@ def redrawn(
 
     Args:
         model: whose layers have seeds of kernel initializers or of dropout.
-        values: its variables' initial values. What no seed decides is taken from there, as copies.
+        values: its variables' initial values, from which is taken what no seed decides.
         reseeded: for each of the layers' seeds, the one to draw with.
+        keep: of weights that were drawn before: many networks have the same first layer, and most weights there.
+
+    Returns:
+        Arrays not to be written to: they may be those of ``values``, or kept.
     """
     import keras
 
@@ -51,14 +63,20 @@ def redrawn(
         initializer: Any = getattr(layer, "kernel_initializer", None)
         generator: Any = getattr(layer, "seed_generator", None)
         if getattr(initializer, "seed", None) is not None:
-            again = type(initializer).from_config({**initializer.get_config(), "seed": reseeded[initializer.seed]})
-            drawn[id(layer.kernel)] = again(tuple(layer.kernel.shape), dtype=layer.kernel.dtype)
+            config = {**initializer.get_config(), "seed": reseeded[initializer.seed]}
+            of = (type(initializer), config, tuple(layer.kernel.shape), layer.kernel.dtype)
+            name = ("weights", json.dumps([of[0].__name__, *of[1:]], sort_keys=True))
+            drawn[id(layer.kernel)] = keep(name, partial(_weights, *of))
         if generator is not None:
-            drawn[id(generator.state)] = keras.random.SeedGenerator(reseeded[layer.seed]).state.value
-    return [
-        to_numpy(drawn[id(variable)]) if id(variable) in drawn else value.copy()
-        for variable, value in zip(model.variables, values, strict=True)
-    ]
+            drawn[id(generator.state)] = to_numpy(keras.random.SeedGenerator(reseeded[layer.seed]).state)
+    return [drawn.get(id(variable), value) for variable, value in zip(model.variables, values, strict=True)]
+
+
+def _weights(kind: Any, config: dict[str, Any], shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    """What an initializer draws; read-only, as many folds may begin with it."""
+    drawn = to_numpy(kind.from_config(config)(shape, dtype=dtype))
+    drawn.flags.writeable = False
+    return drawn
 
 
 def to_numpy(variable: Any) -> npt.NDArray[Any]:

@@ -12,6 +12,16 @@ def class_weights(labels: npt.NDArray[np.integer], n_classes: int, kind: str) ->
     return (len(labels) / (n_classes * counts))[labels].astype(np.float32)
 
 
+def smoothed(targets: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
+    """Targets, shape (n, n_classes), of which a share, below 1, is spread over all classes.
+
+    As of ``keras.losses.CategoricalCrossentropy(label_smoothing=share)``, to whose loss the share is a constant.
+    Source: Szegedy et al., CVPR 2016, section 7.
+    """
+    n_classes = targets.shape[1]
+    return targets * np.float32(1 - share) + np.float32(share) / np.float32(n_classes)
+
+
 def masked(codes: npt.NDArray[np.integer], n_classes: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """One-hot targets, shape (n, n_classes), and weights, shape (n,): mean 1, and 0 where the label is missing."""
     known = (codes >= 0).astype(np.float32)

@@ -16,7 +16,7 @@ from aio_tune.harmonise import HARMONISERS, SINGLE_SAMPLE
 from aio_tune.kinds import EXPRESSION, choose, select
 from aio_tune.metrics import evaluate_calls
 from aio_tune.preprocess import Preprocessor
-from aio_tune.training.answers import class_weights, cross_entropy, masked
+from aio_tune.training.answers import class_weights, cross_entropy, masked, smoothed
 from aio_tune.training.checkpoint import MODEL, PREPROCESSING, read_checkpoint, write_checkpoint
 from aio_tune.training.program import Program, State
 from aio_tune.training.settings import configuration, input_shape
@@ -181,7 +181,7 @@ class FoldTrainer:
             TrialError: the loss is not finite any more.
         """
         began = time.perf_counter()
-        valid = self.validation_pictures()
+        valid = self.program.ready(self.validation_pictures())
         self.program.load(self.state)
         probabilities = None
         if self.epoch < epoch:
@@ -206,12 +206,13 @@ class FoldTrainer:
         return self._kept_if_small("validation", self._validation, len(self.spec.valid), kept)
 
     def answers(self) -> tuple[list[Floats], list[Floats]]:
-        """Of the training rows, for the task and each auxiliary one: one-hot classes, and weights."""
+        """Of the training rows, for the task and each auxiliary one: targets, shape (n, n_classes), and weights."""
         labels = self._y[self.spec.train]
-        targets = np.eye(len(self._classes), dtype=np.float32)[labels]
+        one_hot = np.eye(len(self._classes), dtype=np.float32)[labels]
         weights = class_weights(labels, len(self._classes), self._settings.class_weight)
         also = [masked(codes[self.spec.train], n) for codes, n in self._auxiliary]
-        return [targets, *(one for one, _ in also)], [weights, *(weight for _, weight in also)]
+        targets = [smoothed(one, self._settings.label_smoothing) for one in (one_hot, *(part for part, _ in also))]
+        return targets, [weights, *(weight for _, weight in also)]
 
     def next_order(self) -> npt.NDArray[np.intp]:
         """The next epoch's order of the training rows."""

@@ -65,10 +65,11 @@ class Program:
         self.n_classes = n_classes
         self.configuration = configuration(params)
         self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
-        apart(lambda: self._build(shelf or Shelf()))
+        self._shelf = Shelf() if shelf is None else shelf
+        apart(self._build)
         self.parameters = int(self._bare.count_params())
 
-    def _build(self, shelf: Shelf) -> None:
+    def _build(self) -> None:
         # As anybody's Keras reads it: to draw initial weights for, and to be saved.
         self._bare = build(self._network.model_dump(), self.input_shape, self.n_classes, SEED)
         self._template = with_heads(self._bare, self.auxiliary)
@@ -76,35 +77,34 @@ class Program:
         parts = (self._bare, self.settings, self.auxiliary)
         self.structure, self._numbers = structure(*parts)
         # An earlier configuration's, if that differs in numbers alone.
-        self.traced = shelf.get(self.structure, lambda: Traced(*parts))
+        self.traced = self._shelf.get(self.structure, lambda: Traced(*parts))
 
     def initial_state(self, seed: int) -> State:
-        """A fold's state before its first step."""
+        """A fold's state before its first step; of arrays that others may begin with too."""
         n = len(self.auxiliary)
         reseeded = reseeding(SEED, seed, len(self._bare.layers)) | reseeding([SEED, n], [seed, n], n)
-        return [*redrawn(self._template, self._blank, reseeded), *self._blank_optimizer()]
+        return [*redrawn(self._template, self._blank, reseeded, self._shelf.get), *self._blank_optimizer()]
 
     def _blank_optimizer(self) -> State:
         """The optimizer's variables before the first step, one of which is the learning rate."""
         optimizer = self.traced.model.optimizer
         return [
-            np.array(self.settings.learning_rate, np.float32) if variable is optimizer.learning_rate else value.copy()
+            np.array(self.settings.learning_rate, np.float32) if variable is optimizer.learning_rate else value
             for variable, value in zip(optimizer.variables, self.traced.blank, strict=True)
         ]
 
     def load(self, state: State) -> None:
         """Give the network a fold's state, and this configuration's numbers."""
-        for variable, value in zip(self.traced.variables, state, strict=True):
-            variable.assign(value)
+        self.traced.assign(state)
         for dial, number in zip(self.traced.dials, self._numbers, strict=True):
             dial.assign(number)
 
     def unload(self) -> State:
         """The network's present state."""
-        return [to_numpy(variable) for variable in self.traced.variables]
+        return self.traced.values()
 
     def ready(self, images: Rows | Floats) -> Any:
-        """The images as ``train_epoch`` takes them without copying them each time; what is no array stays as it is."""
+        """The images as ``train_epoch`` and ``predict`` take them without copying them; ``Rows`` stay as they are."""
         import keras
 
         return keras.ops.convert_to_tensor(images) if self.traced.epoch and isinstance(images, np.ndarray) else images
@@ -125,7 +125,7 @@ class Program:
         Args:
             images: ``Rows`` or an array, shape (n, *input_shape), best as ``ready`` makes them; ``Rows`` are read batch
                 by batch.
-            targets: one-hot classes, shape (n, n_classes), of the task and then of each auxiliary one.
+            targets: shares of the classes, shape (n, n_classes), of the task and then of each auxiliary one.
             weights: of each row in the loss of each, shape (n,); 0 where the label is missing.
             order: row indices.
 
@@ -161,9 +161,11 @@ class Program:
             batches = max(1, rows // 2)
         return batches, rows // batches
 
-    def predict(self, images: Rows | Floats) -> npt.NDArray[np.float32]:
-        """Probabilities, float32, shape (n, n_classes)."""
+    def predict(self, images: Any) -> npt.NDArray[np.float32]:
+        """Probabilities, float32, shape (n, n_classes), of images as for ``train_epoch``."""
         step = min(PREDICT_ROWS, max(1, PREDICT_BYTES // (4 * math.prod(self.input_shape))))
+        if len(images) <= step and not isinstance(images, Rows):
+            return np.asarray(self.traced.answer(images), dtype=np.float32)
         parts = [
             np.asarray(self.traced.answer(images[start : start + step]), dtype=np.float32)
             for start in range(0, len(images), step)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
 from aio_tune.models import Seeds, last_hidden, to_numpy
 from aio_tune.training.backend import can_stack, fused_kernels
 from aio_tune.training.settings import TrainingParams
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
 SEED = 0
 """With which every network is built; its folds' seeds are drawn anew."""
 COMPILED = 24 * 2**20
-"""Bytes of a network's compiled functions: 20 networks of two branches at 64 x 64 grew a process by 25 MiB each, on a
-CPU. TensorFlow gives no such bytes back, whatever is kept, so there they are a matter of a worker's wear."""
+"""Bytes of a network's functions that JAX has compiled: 20 networks of two branches at 64 x 64 grew a process by 25 MiB
+each, on a CPU."""
+GRAPHS = 8 * 2**20
+"""Bytes of a network's functions that TensorFlow has traced, beside twice its weights: 5 to 8 MiB were seen. It does
+not give them back, so that of a network which is not kept any more they are a worker's wear."""
 
 
 class Traced:
@@ -43,7 +48,7 @@ class Traced:
         fused, optimizer = fused_kernels(), settings.make_optimizer()
         self.plain: keras.Model = (fused.with_fused_layers if fused else keras.models.clone_model)(bare)
         self.model: keras.Model = with_heads(self.plain, auxiliary)
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+        loss = keras.losses.CategoricalCrossentropy()
         self.model.compile(
             optimizer=fused.with_fused_update(optimizer) if fused else optimizer,
             loss=[loss] * (1 + len(auxiliary)) if auxiliary else loss,
@@ -61,6 +66,20 @@ class Traced:
     def variables(self) -> list[Any]:
         """Whatever a step depends on and changes: weights, averages, random states, the optimizer's."""
         return [*self.model.variables, *self.model.optimizer.variables]
+
+    def assign(self, values: Sequence[npt.NDArray[Any]]) -> None:
+        """Give ``variables`` these values."""
+        fused = fused_kernels()
+        if fused:
+            fused.write_values(self.variables, values)
+            return
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+
+    def values(self) -> list[npt.NDArray[Any]]:
+        """Copies of the values of ``variables``."""
+        fused = fused_kernels()
+        return list(fused.read_values(self.variables)) if fused else [to_numpy(one) for one in self.variables]
 
     @cached_property
     def stacked_epoch(self) -> Any:
@@ -86,9 +105,9 @@ class Traced:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are free again without it: of its variables, and of what JAX has compiled."""
-        own = sum(4 * math.prod(variable.shape) for variable in self.variables)
-        return own + COMPILED if can_stack() else own
+        """Bytes that a process holds for it: of its variables, and of what was compiled or traced."""
+        weights, own = (sum(4 * math.prod(one.shape) for one in of) for of in (self.model.variables, self.variables))
+        return own + (COMPILED if can_stack() else GRAPHS + 2 * weights)
 
 
 def structure(bare: "keras.Model", settings: TrainingParams, auxiliary: Sequence[int]) -> tuple[str, list[float]]:
@@ -100,8 +119,8 @@ def structure(bare: "keras.Model", settings: TrainingParams, auxiliary: Sequence
     network, update = bare.get_config(), optimizer.get_config()
     numbers = fused.take_out(bare, optimizer, network, update) if fused else []
     update["learning_rate"] = "a variable of every optimizer"
-    # What else the loss is made of; of rows and weights it is a function.
-    loss = (settings.label_smoothing, settings.auxiliary_weight if auxiliary else None, *auxiliary)
+    # What else the loss is made of; of targets and weights it is a function.
+    loss = (settings.auxiliary_weight if auxiliary else None, *auxiliary)
     return json.dumps([network, type(optimizer).__name__, update, loss], sort_keys=True), numbers
 
 

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +17,14 @@ from aio_tune.trial.files import CHECKPOINT, fold_folder
 
 _log = logging.getLogger(__name__)
 
-# A worker whose resident memory has grown by this factor since it was warm is worn: of every network that it has traced
-# TensorFlow keeps 5 to 8 MiB and twice the weights for as long as its process lives.
+# A worker is worn whose resident memory, but for what it keeps on purpose, has grown by this factor since it was warm:
+# of every network that it has traced TensorFlow keeps 5 to 8 MiB and twice the weights for as long as it lives.
 WORN = 1.15
 # Trials that make a worker warm; until then it grows by what it loads, not by what it leaks.
 WARM_UP = 5
+# Between two looks for garbage, s: layers and their network refer to each other, so that an ended trial's can only be
+# found by looking through everything, which takes 0.1 s, a twentieth of a short trial.
+COLLECT_EVERY = 5.0
 
 
 class FoldWorker:
@@ -51,6 +55,7 @@ class FoldWorker:
         self._trial = -1
         self._trainers: dict[int, Any] = {}
         self._wear = _Wear()
+        self._collected = time.monotonic()
         if context is not None:
             self._open(context)
 
@@ -98,10 +103,16 @@ class FoldWorker:
 
     def _begin(self, trial: int) -> None:
         self._trainers.clear()
-        gc.collect()  # networks and their layers refer to each other
         if self._trial >= 0:
-            self._wear.note(_resident_bytes() - self._shelf.nbytes)
+            if time.monotonic() > self._collected + COLLECT_EVERY or self._wear.is_worn(self._leaks()):
+                gc.collect()
+                self._collected = time.monotonic()
+            self._wear.note(self._leaks())
         self._trial = trial
+
+    def _leaks(self) -> int:
+        """Resident memory, bytes, but for what is kept on purpose."""
+        return _resident_bytes() - self._shelf.nbytes
 
     def _trainer(self, task: Assignment, fold: int) -> Any:
         from aio_tune.training import FoldSpec, FoldTrainer
@@ -144,8 +155,11 @@ class _Wear:
         self._trials += 1
         if self._trials <= WARM_UP:
             self._warm = max(self._warm, resident)
-        else:
-            self.worn = resident > WORN * self._warm
+        self.worn = self.is_worn(resident)
+
+    def is_worn(self, resident: int) -> bool:
+        """Whether a process of that resident memory would be."""
+        return self._trials >= WARM_UP and resident > WORN * self._warm
 
 
 def _restore(trainer: Any, folder: Path) -> None:
