@@ -63,20 +63,18 @@ def redrawn(
         initializer: Any = getattr(layer, "kernel_initializer", None)
         generator: Any = getattr(layer, "seed_generator", None)
         if getattr(initializer, "seed", None) is not None:
+            kind, shape, dtype = type(initializer), tuple(layer.kernel.shape), layer.kernel.dtype
             config = {**initializer.get_config(), "seed": reseeded[initializer.seed]}
-            of = (type(initializer), config, tuple(layer.kernel.shape), layer.kernel.dtype)
-            name = ("weights", json.dumps([of[0].__name__, *of[1:]], sort_keys=True))
-            drawn[id(layer.kernel)] = keep(name, partial(_weights, *of))
+            name = ("weights", kind.__name__, json.dumps(config, sort_keys=True), shape, dtype)
+            drawn[id(layer.kernel)] = keep(name, partial(_weights, kind, config, shape, dtype))
         if generator is not None:
             drawn[id(generator.state)] = to_numpy(keras.random.SeedGenerator(reseeded[layer.seed]).state)
     return [drawn.get(id(variable), value) for variable, value in zip(model.variables, values, strict=True)]
 
 
 def _weights(kind: Any, config: dict[str, Any], shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    """What an initializer draws; read-only, as many folds may begin with it."""
-    drawn = to_numpy(kind.from_config(config)(shape, dtype=dtype))
-    drawn.flags.writeable = False
-    return drawn
+    """What an initializer draws."""
+    return to_numpy(kind.from_config(config)(shape, dtype=dtype))
 
 
 def to_numpy(variable: Any) -> npt.NDArray[Any]:

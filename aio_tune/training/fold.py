@@ -294,7 +294,7 @@ class FoldTrainer:
         chosen = self._settings
         drawn_alike = (part, self.spec.fold, self._seed, chosen.harmoniser, chosen.scaling, chosen.layout, self._kinds)
         # What is on the shelf need not be harmonised either.
-        return self._shelf.get(drawn_alike, lambda: _read_only(pictures().whole()))
+        return self._shelf.get(drawn_alike, lambda: pictures().whole())
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: everything that the next epoch depends on, whole or not at all."""
@@ -334,11 +334,6 @@ class FoldTrainer:
         self.preprocessor.save(folder / f"new-{PREPROCESSING}")
         for name in (MODEL, PREPROCESSING):
             (folder / f"new-{name}").replace(folder / name)
-
-
-def _read_only(pictures: Floats) -> Floats:
-    pictures.flags.writeable = False
-    return pictures
 
 
 def _seed_of(seed: int, fold: int) -> int:

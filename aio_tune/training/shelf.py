@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
+import numpy as np
 from cachetools import LRUCache
 
 ROOM = 512 * 2**20
@@ -37,10 +38,12 @@ class Shelf:
         return int(self._kept.currsize)
 
     def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """What is called ``key``, made now if it is not there."""
+        """What is called ``key``, made now if it is not there; an array is read-only from then on, as many have it."""
         if key in self._kept:
             return self._kept[key]  # type: ignore[return-value]  # made by the same caller's function
         made = make()
+        if isinstance(made, np.ndarray):
+            made.flags.writeable = False
         with contextlib.suppress(ValueError):  # larger than the shelf
             self._kept[key] = made
         return made
