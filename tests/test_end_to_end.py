@@ -1,8 +1,8 @@
 """The main path on a tiny simulated cohort, through the command line and real processes.
 
-One search runs through undisturbed; a second one, the same but for its name, is interrupted by Ctrl-C, then killed by
-SIGKILL at twenty random moments, and resumed each time. Both must end the same. What else can be lost (processes,
-nodes, disks) is in search/test_faults.py.
+One search runs through undisturbed; a second one, the same but for its name, is interrupted while Ray starts and by
+Ctrl-C, then killed by SIGKILL at twenty random moments, and resumed each time. Both must end the same. What else can be
+lost (processes, nodes, disks) is in search/test_faults.py.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,23 +136,35 @@ def outcome(place: MainPath, name: str) -> list[dict[str, Any]]:
 def interrupt_after(place: MainPath, name: str, n_events: int, number: signal.Signals, *words: str) -> None:
     """Start the search, wait for so many more events, and press Ctrl-C or send what ``kill`` sends."""
     n_events += len(place.events(name))
-    driver = psutil.Popen(place.search(name, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while len(place.events(name)) < n_events:
+    last = interrupt(place.search(name, *words), lambda driver: len(place.events(name)) >= n_events, number)
+    assert "--resume" in last
+
+
+def interrupt(command: list[str], due: Callable[[psutil.Popen], bool], number: signal.Signals) -> str:
+    """Start a command and interrupt it when it is due; its last line. Nothing of it may be left."""
+    driver = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not due(driver):
         assert driver.poll() is None
         time.sleep(0.05)
     family = driver.children(recursive=True)
     driver.send_signal(number)
     _, err = driver.communicate(timeout=120)
     assert driver.returncode == 1, err
+    assert "SIGTERM received" not in err, "Ray's own words, and a stack of C++"
+    assert "Traceback" not in err
+    nothing_left(psutil.wait_procs(end_family(driver, family), timeout=AGENT_PATIENCE)[1])
     last = err.strip().splitlines()[-1]
     assert "interrupted" in last
-    assert "SIGTERM received" not in err, "Ray's own words, and a stack of C++"
-    assert "--resume" in last
-    nothing_left(psutil.wait_procs(end_family(driver, family), timeout=AGENT_PATIENCE)[1])
+    return last
+
+
+def ray_is_starting(driver: psutil.Popen) -> bool:
+    return any("gcs_server" in title(process) for process in driver.children())
 
 
 def test_interrupted_killed_and_resumed_is_as_if_nothing_happened(searched: MainPath) -> None:
     place = searched
+    interrupt(place.search("shaken"), ray_is_starting, signal.SIGTERM)
     interrupt_after(place, "shaken", 3, signal.SIGINT)
     interrupt_after(place, "shaken", 2, signal.SIGTERM, "--resume")
     agents = []

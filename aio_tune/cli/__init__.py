@@ -60,6 +60,10 @@ app.command("doctor")(doctoring.doctor)
 app.add_typer(launching.launch)
 
 
+_INTERRUPTED = 130
+"""Typer's exit status of what was interrupted."""
+
+
 def main() -> None:
     """Run one command; the entry point of ``aio-tune``."""
     # Libraries make hundreds of thousands of objects that stay: looking through them for garbage after every 700 new
@@ -74,8 +78,10 @@ def main() -> None:
             raise
         print(f"aio-tune: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        if debug:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # Typer makes of an interruption a silent exit.
+        interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == _INTERRUPTED
+        if debug or not interrupted:
             raise
         print("aio-tune: interrupted.", file=sys.stderr)
         sys.exit(1)

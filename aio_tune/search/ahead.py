@@ -52,7 +52,7 @@ def started_ahead(address: str, spec: SearchSpec) -> Iterator[Ahead]:
     """
     # The thread outlives the connection: the kernel kills Ray's processes as soon as the thread that started them ends
     # (PR_SET_PDEATHSIG), and ray.shutdown would wait for them in vain.
-    with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as connected:
+    with ended_as_by_ctrl_c(), ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as connected:
 
         def start() -> tuple[Any, ...]:
             connected.enter_context(cluster(address))

@@ -166,9 +166,10 @@ def cluster(address: str) -> Iterator[Mapping[str, Any]]:
 
 @contextlib.contextmanager
 def ended_as_by_ctrl_c() -> Iterator[None]:
-    """Take SIGTERM, of ``kill``, ``docker stop`` or a stopped job of Ray's, as SIGINT; to be entered when Ray is there.
+    """Take SIGTERM, of ``kill``, ``docker stop`` or a stopped job of Ray's, as SIGINT.
 
-    Its own handler prints a stack of C++ and leaves at once, without a word of how to go on.
+    Ray's own handler, which ``ray.init`` sets, prints a stack of C++ and leaves at once, without a word of how to go
+    on: enter this before, for what comes meanwhile, and again when Ray is there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -60,7 +60,7 @@ def main() -> None:
         facts = before
     for _ in range(arguments.repetitions):
         known = facts["repetitions"]
-        known.append(_repetition(arguments, known[-1]["seed"] + 1 if known else arguments.first_seed))
+        known.append(_repetition(arguments, known[-1]["seed"] + 1 if known else arguments.first_seed or 0))
         write(str(script), facts)
         _show(facts)
 
@@ -76,11 +76,13 @@ def _arguments() -> argparse.Namespace:
         "any other --set replaces it",
     )  # fmt: skip
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
-    parser.add_argument("--first-seed", type=int, default=0, help="of the first repetition; each next one has one more")
+    parser.add_argument("--first-seed", type=int, help="of the first repetition (0); each next one has one more")
     parser.add_argument("--trials", type=int, default=40, help="of plain")
     parser.add_argument("--cap", type=float, help="seconds of each other side")
     parser.add_argument("--more", action="store_true", help="add to the repetitions that are there")
     arguments = parser.parse_args()
+    if arguments.more and arguments.first_seed is not None:
+        parser.error("Expected --first-seed or --more. Received both: more repetitions have the seeds that follow.")
     arguments.space = arguments.space or Path("search_spaces") / f"{arguments.task}.yaml"
     arguments.overrides = arguments.overrides or ["space.branches=embedding"]
     return arguments
