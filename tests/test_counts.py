@@ -3,8 +3,10 @@
 import pickle
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +61,15 @@ def test_all_folds_and_rungs_of_a_trial_are_traced_once() -> None:
     train_lockstep(trainers[:1], 1)
     train_lockstep(trainers, 3)
     assert traces == 1
+
+
+def test_keras_writes_one_file_for_all_folds_of_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = []
+    save = keras.Model.save
+    monkeypatch.setattr(keras.Model, "save", lambda *words, **more: saved.append(words) or save(*words, **more))
+    for trainer in folds():
+        trainer.export(tmp_path / str(trainer.spec.fold))
+    assert len(saved) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from aio_tune.expression import Floats, Rows
 from aio_tune.models import build, redrawn, reseeding, to_numpy
 from aio_tune.training.backend import apart
+from aio_tune.training.model_file import ModelFile
 from aio_tune.training.settings import configuration, split_params
 from aio_tune.training.shelf import Shelf
 from aio_tune.training.traced import SEED, Traced, structure, with_heads
@@ -66,6 +67,7 @@ class Program:
         self.configuration = configuration(params)
         self.auxiliary = tuple(auxiliary) if self.settings.auxiliary_weight else ()
         self._shelf = Shelf() if shelf is None else shelf
+        self._file: ModelFile | None = None
         apart(self._build)
         self.parameters = int(self._bare.count_params())
 
@@ -174,7 +176,7 @@ class Program:
 
     def save_model(self, state: State, path: Path) -> None:
         """Write the network with a fold's weights as a ``.keras`` file, without the optimizer."""
+        if self._file is None:
+            self._file = ModelFile(self._bare, path)
         (places,) = self.traced.places([self.traced.plain.variables])
-        for variable, place in zip(self._bare.variables, places, strict=True):
-            variable.assign(state[place])
-        self._bare.save(path)
+        self._file.write([state[place] for place in places], path)
