@@ -5,8 +5,10 @@ Exit status: 0 done, 1 the work failed (one line says what and what to do next),
 
 import gc
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from aio_tune.cli import (
     confirming,
@@ -26,7 +28,23 @@ from aio_tune.cli import (
 )
 from aio_tune.errors import AioTuneError
 
+
+class _InterruptionError(Exception):
+    """A command was interrupted."""
+
+
+class _Commands(TyperGroup):
+    """Tells ``main`` of an interruption, which Typer would make a silent exit of."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _InterruptionError from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="aio-tune",
     help="Hyperparameter search for networks that read clinical labels from RNA-seq profiles drawn as pictures.",
     epilog="--debug, anywhere on the line, shows the traceback of a failure.",
@@ -60,10 +78,6 @@ app.command("doctor")(doctoring.doctor)
 app.add_typer(launching.launch)
 
 
-_INTERRUPTED = 130
-"""Typer's exit status of what was interrupted."""
-
-
 def main() -> None:
     """Run one command; the entry point of ``aio-tune``."""
     # Libraries make hundreds of thousands of objects that stay: looking through them for garbage after every 700 new
@@ -78,10 +92,8 @@ def main() -> None:
             raise
         print(f"aio-tune: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
-    except (KeyboardInterrupt, SystemExit) as ended:
-        # Typer makes of an interruption a silent exit.
-        interrupted = isinstance(ended, KeyboardInterrupt) or ended.code == _INTERRUPTED
-        if debug or not interrupted:
+    except (KeyboardInterrupt, _InterruptionError):
+        if debug:
             raise
         print("aio-tune: interrupted.", file=sys.stderr)
         sys.exit(1)
