@@ -5,8 +5,10 @@ import pytest
 
 from aio_tune.errors import EvaluationError
 from aio_tune.evaluation.attribution import METHODS, Sight, grad_cam, integrated_gradients, occlusion
+from aio_tune.evaluation.attribution import gradients as attribution_gradients
+from aio_tune.evaluation.attribution.backend import gradients
 from aio_tune.evaluation.attribution.gradcam import enlarge
-from aio_tune.evaluation.attribution.gradients import completeness
+from aio_tune.evaluation.attribution.gradients import MOST_POINTS, completeness
 from aio_tune.evaluation.attribution.occlusion import areas
 from aio_tune.evaluation.attribution.pixels import baseline, to_columns, value_channels
 from aio_tune.evaluation.attribution.scores import log_odds, score_of, values_of
@@ -39,6 +41,67 @@ def test_integrated_gradients_of_a_linear_network_are_exact(preprocessor):
         assert found.completeness.max() < 1e-3
     both = integrated_gradients(sight, [1, 0])
     np.testing.assert_allclose(both.pixels[0], -both.pixels[1], atol=1e-5)
+
+
+def network_of_kinks(kernel, bias, weights):
+    """Softmax of weighted ReLUs of the pixels; only the second class has a logit. ``kernel`` is (pixels, ReLUs)."""
+    import keras
+
+    picture = keras.Input((len(kernel), 1))
+    hidden = keras.layers.Dense(len(bias), activation="relu")
+    calls = keras.layers.Dense(2, activation="softmax", use_bias=False)
+    model = keras.Model(picture, calls(hidden(keras.layers.Flatten()(picture))))
+    hidden.set_weights([kernel, bias])
+    calls.set_weights([np.stack([np.zeros_like(weights), weights], axis=1)])
+    return model
+
+
+@pytest.mark.parametrize("change", [30.0, 0.3, 0.005])
+def test_integrated_gradients_of_kinks_by_hand(change, monkeypatch):
+    """Each ReLU counts where it is on, a share of the line that is known: also where the score hardly changes."""
+    random = np.random.default_rng(4)
+    kernel = random.normal(size=(6, 40)).astype(np.float32)
+    end = random.normal(size=6).astype(np.float32)
+    slopes = end @ kernel  # of each ReLU's input on the line from 0
+    kinks = random.uniform(0.05, 0.95, 40)
+    bias = (-slopes * kinks).astype(np.float32)
+    on = np.where(slopes > 0, 1 - kinks, kinks)
+    rises = on * slopes
+    weights = random.normal(scale=3, size=40)
+    weights += (change - weights @ rises) * rises / (rises @ rises)
+    expected = end * (kernel @ (weights * on))
+
+    model = network_of_kinks(kernel, bias, weights.astype(np.float32))
+    preprocessor = Preprocessor.fit("zscore", "1d", random.normal(size=(9, 6)), seed=0)
+    sight = Sight(model, preprocessor, end.reshape(1, 6, 1), np.zeros((1, 6, 1), np.float32))
+    taken = []
+    monkeypatch.setattr(attribution_gradients, "gradients", lambda *given: counted(taken, *given))
+    found = integrated_gradients(sight, [1])
+    assert found.pixels[0].sum() == pytest.approx(change, rel=0.01)
+    assert found.completeness[0, 0] < 0.01
+    assert sum(taken) <= MOST_POINTS
+    np.testing.assert_allclose(found.pixels[0].ravel(), expected, atol=0.02 * np.abs(expected).max())
+
+
+def counted(taken, score, x, classes):
+    taken.append(len(x))
+    return gradients(score, x, classes)
+
+
+def test_no_more_gradients_than_asked_for(monkeypatch):
+    random = np.random.default_rng(0)
+    kernel, bias = random.normal(size=(4, 400)).astype(np.float32), random.normal(size=400).astype(np.float32)
+    model = network_of_kinks(kernel, bias, random.normal(size=400).astype(np.float32))
+    preprocessor = Preprocessor.fit("zscore", "1d", random.normal(size=(9, 4)), seed=0)
+    sight = Sight(
+        model, preprocessor, random.normal(size=(1, 4, 1)).astype(np.float32), np.zeros((1, 4, 1), np.float32)
+    )
+    taken = []
+    monkeypatch.setattr(attribution_gradients, "gradients", lambda *given: counted(taken, *given))
+    for steps, most, expected in (5, 20, 19), (5, 21, 21), (5, 3, 5):
+        taken.clear()
+        integrated_gradients(sight, [1], steps=steps, most_points=most, tolerance=0)
+        assert sum(taken) == expected
 
 
 def test_score_is_the_log_odds_of_the_probability():
@@ -80,7 +143,7 @@ def trained(preprocessor):
     wide = {**SMALL, "filters": 4, "embedding_width": 8, "fc_widths": (16, 16)}
     model = build(wide, preprocessor.shape, 2, seed=0)
     model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
-    history = model.fit(preprocessor.transform(x), labels, epochs=15, verbose=0)
+    history = model.fit(preprocessor.transform(x), labels, epochs=15, shuffle=False, verbose=0)
     assert history.history["loss"][-1] < 0.8 * history.history["loss"][0]
     return sight_of(model, preprocessor, x[:30])
 

@@ -16,11 +16,10 @@ from aio_tune.evaluation.attribution.scores import Score, batch_size, score_of, 
 
 STEPS = 32
 """Equal parts of the line at first, each with its gradient in the middle."""
-PARTS = 4
-"""Into how many a part is divided whose gradient does not account for what the score changes on it."""
+AT_ONCE = 16
+"""Parts that are divided before the sum is looked at again."""
 MOST_POINTS = 1024
-"""Gradients of one sample, at most: a convolutional network of ReLU can have kinks everywhere on the line, and then
-takes 32 + 128 + 512. Four times as many took ten samples of a real network from two minutes to over ten."""
+"""Gradients of one sample, at most: a convolutional network of ReLU can have kinks everywhere on the line."""
 TOLERANCE = 0.008
 """Relative error of the sum at which a line is taken as it is; a little less than the one per cent asked for."""
 
@@ -38,13 +37,13 @@ def integrated_gradients(
     """Integrated gradients of the log-odds; see ``base.Attribute``.
 
     On every part of the line, too, the gradients' integral is what the score changes there. So it is known where a
-    network of ReLU has its kinks, and only those parts are divided further.
+    network of ReLU has its kinks, and those parts are divided further that are off by most.
 
     Args:
         sight: network and samples.
         classes: indices of classes.
         steps: parts of the line at first; at least 1.
-        most_points: gradients for one sample, at most.
+        most_points: gradients for one sample, at most; ``steps`` in any case.
         tolerance: relative error of a sample's sum above which parts are divided.
 
     Returns:
@@ -54,54 +53,69 @@ def integrated_gradients(
     change = _change(score, sight, classes)
     pixels = np.zeros((len(classes), *sight.pictures.shape), np.float32)
     for i, (start, end) in enumerate(zip(sight.baseline, sight.pictures, strict=True)):
-        line = _Line(score, start, end - start, classes)
-        pixels[:, i] = line.integrate(steps, most_points, tolerance * np.abs(change[:, i]))
+        line = _Line(score, start, end - start, classes, steps=steps, room=max(steps, most_points))
+        pixels[:, i] = line.integrate(tolerance * np.abs(change[:, i]))
     return Attribution(pixels, completeness(pixels, change))
 
 
 class _Line:
-    """The straight line from the baseline to one sample."""
+    """The straight line from the baseline to one sample, in parts, each with the gradient in its middle."""
 
-    def __init__(self, score: Score, start: Floats, path: Floats, classes: Sequence[int]) -> None:
+    def __init__(
+        self, score: Score, start: Floats, path: Floats, classes: Sequence[int], *, steps: int, room: int
+    ) -> None:
         self._score, self._start, self._path, self._classes = score, start, path, list(classes)
+        edges = np.arange(steps + 1) / steps
+        values = self._values(edges)
+        self._left, self._width = edges[:-1], np.full(steps, 1 / steps)
+        self._first, self._last = values[:, :-1], values[:, 1:]
+        # What each part adds to the pixels, by class. Memory that is never written to is never taken.
+        self._added = np.empty((len(self._classes), room, *path.shape), np.float32)
+        self._sums = np.empty((len(self._classes), 0))
+        self._add(self._left + self._width / 2, self._width)
 
-    def integrate(self, steps: int, most_points: int, allowed: Doubles) -> Floats:
+    def integrate(self, allowed: Doubles) -> Floats:
         """The path times the mean gradient on it, shape (n_classes, *shape); ``allowed`` error of the sum by class."""
-        total = np.zeros((len(self._classes), *self._path.shape), np.float64)
-        settled = np.zeros(len(self._classes))
-        left, width, points = np.arange(steps) / steps, 1 / steps, 0
-        each = allowed[:, np.newaxis] / (4 * steps)
-        while left.size:
-            off, good, rest = self._parts(left, width, each, total)
-            points += left.size
-            bad = ~(np.abs(off) <= each).all(axis=0)
-            enough = (np.abs(settled + off.sum(axis=1)) <= allowed).all() or points + PARTS * bad.sum() > most_points
-            total = good + rest if enough else good
-            settled += off[:, ~bad].sum(axis=1)
-            left = np.array([]) if enough else (left[bad, np.newaxis] + np.arange(PARTS) * width / PARTS).ravel()
-            width /= PARTS
-        return total.astype(np.float32)
+        while (np.abs(self._off().sum(axis=1)) > allowed).any():
+            n = min(AT_ONCE, (self._added.shape[1] - self._left.size) // 2)
+            if n == 0:
+                break
+            self._divide(np.argsort(-self._urgency(allowed), kind="stable")[:n])
+        return self._added[:, : self._left.size].sum(axis=1, dtype=np.float64).astype(np.float32)
 
-    def _parts(self, left: Doubles, width: float, each: Doubles, total: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-        """Parts of the line, each with the gradient in its middle.
+    def _off(self) -> Doubles:
+        """What the score changes on each part less what its gradient says, shape (n_classes, parts)."""
+        return self._last - self._first - self._sums
 
-        Returns:
-            What the score changes on each part less what its gradient says, shape (n_classes, parts); ``total`` and the
-            parts that are off by no more than ``each``; and the other parts.
-        """
-        good, rest = total.copy(), np.zeros_like(total)
-        off = np.empty((len(self._classes), left.size))
-        size = batch_size(self._path.shape)
-        for first in range(0, left.size, size):
-            here = left[first : first + size]
-            rise = self._values(here + width) - self._values(here)
-            _, found = gradients(self._score, self._at(here + width / 2), self._classes)
-            found *= self._path * np.float32(width)
-            off[:, first : first + size] = rise - found.reshape(*found.shape[:2], -1).sum(axis=2, dtype=np.float64)
-            accepted = (np.abs(off[:, first : first + size]) <= each).all(axis=0)
-            good += found[:, accepted].sum(axis=1, dtype=np.float64)
-            rest += found[:, ~accepted].sum(axis=1, dtype=np.float64)
-        return off, good, rest
+    def _urgency(self, allowed: Doubles) -> Doubles:
+        return (np.abs(self._off()) / np.maximum(allowed, np.finfo(float).tiny)[:, np.newaxis]).max(axis=0)
+
+    def _divide(self, parts: npt.NDArray[np.intp]) -> None:
+        """Divides these parts into thirds: the middle one has the gradient that was the whole part's."""
+        width = self._width[parts] / 3
+        left, right = self._left[parts] + width, self._left[parts] + 2 * width
+        inner = self._values(np.concatenate([left, right]))
+        begin, end = inner[:, : parts.size], inner[:, parts.size :]
+        self._first = np.concatenate([self._first, self._first[:, parts], end], axis=1)
+        self._last = np.concatenate([self._last, begin, self._last[:, parts]], axis=1)
+        self._first[:, parts], self._last[:, parts] = begin, end
+        self._added[:, parts] /= 3
+        self._sums[:, parts] /= 3
+        self._add(np.concatenate([left - width / 2, right + width / 2]), np.tile(width, 2))
+        self._left = np.concatenate([self._left, self._left[parts], right])
+        self._width = np.concatenate([self._width, width, width])
+        self._left[parts], self._width[parts] = left, width
+
+    def _add(self, middles: Doubles, widths: Doubles) -> None:
+        """Gradients in the middles of new parts, times the path and the part's share of it."""
+        size, done = batch_size(self._path.shape), self._sums.shape[1]
+        for first in range(0, middles.size, size):
+            here = slice(first, first + size)
+            _, found = gradients(self._score, self._at(middles[here]), self._classes)
+            found *= self._path * widths[here].astype(np.float32).reshape(-1, *[1] * self._path.ndim)
+            self._added[:, done + first : done + first + found.shape[1]] = found
+            sums = found.reshape(*found.shape[:2], -1).sum(axis=2, dtype=np.float64)
+            self._sums = np.concatenate([self._sums, sums], axis=1)
 
     def _at(self, shares: Doubles) -> Floats:
         return self._start + shares.astype(np.float32).reshape(-1, *[1] * self._path.ndim) * self._path
