@@ -56,8 +56,21 @@ def network_of_kinks(kernel, bias, weights):
     return model
 
 
+@pytest.fixture
+def taken(monkeypatch):
+    """How many gradients integrated gradients asked for, call by call."""
+    sizes = []
+
+    def counted(score, x, classes):
+        sizes.append(len(x))
+        return gradients(score, x, classes)
+
+    monkeypatch.setattr(attribution_gradients, "gradients", counted)
+    return sizes
+
+
 @pytest.mark.parametrize("change", [30.0, 0.3, 0.005])
-def test_integrated_gradients_of_kinks_by_hand(change, monkeypatch):
+def test_integrated_gradients_of_kinks_by_hand(change, taken):
     """Each ReLU counts where it is on, a share of the line that is known: also where the score hardly changes."""
     random = np.random.default_rng(4)
     kernel = random.normal(size=(6, 40)).astype(np.float32)
@@ -74,8 +87,6 @@ def test_integrated_gradients_of_kinks_by_hand(change, monkeypatch):
     model = network_of_kinks(kernel, bias, weights.astype(np.float32))
     preprocessor = Preprocessor.fit("zscore", "1d", random.normal(size=(9, 6)), seed=0)
     sight = Sight(model, preprocessor, end.reshape(1, 6, 1), np.zeros((1, 6, 1), np.float32))
-    taken = []
-    monkeypatch.setattr(attribution_gradients, "gradients", lambda *given: counted(taken, *given))
     found = integrated_gradients(sight, [1])
     assert found.pixels[0].sum() == pytest.approx(change, rel=0.01)
     assert found.completeness[0, 0] < 0.01
@@ -83,12 +94,7 @@ def test_integrated_gradients_of_kinks_by_hand(change, monkeypatch):
     np.testing.assert_allclose(found.pixels[0].ravel(), expected, atol=0.02 * np.abs(expected).max())
 
 
-def counted(taken, score, x, classes):
-    taken.append(len(x))
-    return gradients(score, x, classes)
-
-
-def test_no_more_gradients_than_asked_for(monkeypatch):
+def test_no_more_gradients_than_asked_for(taken):
     random = np.random.default_rng(0)
     kernel, bias = random.normal(size=(4, 400)).astype(np.float32), random.normal(size=400).astype(np.float32)
     model = network_of_kinks(kernel, bias, random.normal(size=400).astype(np.float32))
@@ -96,8 +102,6 @@ def test_no_more_gradients_than_asked_for(monkeypatch):
     sight = Sight(
         model, preprocessor, random.normal(size=(1, 4, 1)).astype(np.float32), np.zeros((1, 4, 1), np.float32)
     )
-    taken = []
-    monkeypatch.setattr(attribution_gradients, "gradients", lambda *given: counted(taken, *given))
     for steps, most, expected in (5, 20, 19), (5, 21, 21), (5, 3, 5):
         taken.clear()
         integrated_gradients(sight, [1], steps=steps, most_points=most, tolerance=0)

@@ -65,57 +65,53 @@ class _Line:
         self, score: Score, start: Floats, path: Floats, classes: Sequence[int], *, steps: int, room: int
     ) -> None:
         self._score, self._start, self._path, self._classes = score, start, path, list(classes)
+        self._left, self._width = np.empty(0), np.empty(0)
+        self._first, self._last, self._slope = (np.empty((len(classes), 0)) for _ in range(3))
+        # Gradient times path, by class and part. Memory that is never written to is never taken.
+        self._found = np.empty((len(classes), room, *path.shape), np.float32)
         edges = np.arange(steps + 1) / steps
         values = self._values(edges)
-        self._left, self._width = edges[:-1], np.full(steps, 1 / steps)
-        self._first, self._last = values[:, :-1], values[:, 1:]
-        # What each part adds to the pixels, by class. Memory that is never written to is never taken.
-        self._added = np.empty((len(self._classes), room, *path.shape), np.float32)
-        self._sums = np.empty((len(self._classes), 0))
-        self._add(self._left + self._width / 2, self._width)
+        self._add(edges[:-1], np.full(steps, 1 / steps), values[:, :-1], values[:, 1:])
 
     def integrate(self, allowed: Doubles) -> Floats:
         """The path times the mean gradient on it, shape (n_classes, *shape); ``allowed`` error of the sum by class."""
         while (np.abs(self._off().sum(axis=1)) > allowed).any():
-            n = min(AT_ONCE, (self._added.shape[1] - self._left.size) // 2)
+            n = min(AT_ONCE, (self._found.shape[1] - self._left.size) // 2)
             if n == 0:
                 break
             self._divide(np.argsort(-self._urgency(allowed), kind="stable")[:n])
-        return self._added[:, : self._left.size].sum(axis=1, dtype=np.float64).astype(np.float32)
+        found = self._found[:, : self._left.size]
+        return np.einsum("n,cn...->c...", self._width, found, dtype=np.float64).astype(np.float32)
 
     def _off(self) -> Doubles:
         """What the score changes on each part less what its gradient says, shape (n_classes, parts)."""
-        return self._last - self._first - self._sums
+        return self._last - self._first - self._width * self._slope
 
     def _urgency(self, allowed: Doubles) -> Doubles:
         return (np.abs(self._off()) / np.maximum(allowed, np.finfo(float).tiny)[:, np.newaxis]).max(axis=0)
 
     def _divide(self, parts: npt.NDArray[np.intp]) -> None:
         """Divides these parts into thirds: the middle one has the gradient that was the whole part's."""
-        width = self._width[parts] / 3
-        left, right = self._left[parts] + width, self._left[parts] + 2 * width
-        inner = self._values(np.concatenate([left, right]))
-        begin, end = inner[:, : parts.size], inner[:, parts.size :]
-        self._first = np.concatenate([self._first, self._first[:, parts], end], axis=1)
-        self._last = np.concatenate([self._last, begin, self._last[:, parts]], axis=1)
-        self._first[:, parts], self._last[:, parts] = begin, end
-        self._added[:, parts] /= 3
-        self._sums[:, parts] /= 3
-        self._add(np.concatenate([left - width / 2, right + width / 2]), np.tile(width, 2))
-        self._left = np.concatenate([self._left, self._left[parts], right])
-        self._width = np.concatenate([self._width, width, width])
+        start, width = self._left[parts], self._width[parts] / 3
+        first, last = self._first[:, parts], self._last[:, parts]
+        left, right = start + width, start + 2 * width
+        begin, end = np.split(self._values(np.concatenate([left, right])), 2, axis=1)
         self._left[parts], self._width[parts] = left, width
+        self._first[:, parts], self._last[:, parts] = begin, end
+        self._add(np.concatenate([start, right]), np.tile(width, 2), np.hstack([first, end]), np.hstack([begin, last]))
 
-    def _add(self, middles: Doubles, widths: Doubles) -> None:
-        """Gradients in the middles of new parts, times the path and the part's share of it."""
-        size, done = batch_size(self._path.shape), self._sums.shape[1]
-        for first in range(0, middles.size, size):
-            here = slice(first, first + size)
-            _, found = gradients(self._score, self._at(middles[here]), self._classes)
-            found *= self._path * widths[here].astype(np.float32).reshape(-1, *[1] * self._path.ndim)
-            self._added[:, done + first : done + first + found.shape[1]] = found
-            sums = found.reshape(*found.shape[:2], -1).sum(axis=2, dtype=np.float64)
-            self._sums = np.concatenate([self._sums, sums], axis=1)
+    def _add(self, left: Doubles, width: Doubles, first: Doubles, last: Doubles) -> None:
+        """New parts with the scores at their ends, ``first`` and ``last`` (n_classes, parts); finds their gradients."""
+        size, done = batch_size(self._path.shape), self._left.size
+        for i in range(0, left.size, size):
+            middles = (left + width / 2)[i : i + size]
+            _, found = gradients(self._score, self._at(middles), self._classes)
+            self._found[:, done + i : done + i + middles.size] = found * self._path
+        new = self._found[:, done : done + left.size]
+        slope = new.reshape(*new.shape[:2], -1).sum(axis=2, dtype=np.float64)
+        self._left, self._width = np.concatenate([self._left, left]), np.concatenate([self._width, width])
+        self._first, self._last = np.hstack([self._first, first]), np.hstack([self._last, last])
+        self._slope = np.hstack([self._slope, slope])
 
     def _at(self, shares: Doubles) -> Floats:
         return self._start + shares.astype(np.float32).reshape(-1, *[1] * self._path.ndim) * self._path
